@@ -1,0 +1,195 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Page } from "@playwright/test";
+import { ROOT } from "../scripts/project.mjs";
+import { startStaticServer } from "../scripts/static-server.mjs";
+import golden from "./fixtures/cairn-stories-3M.golden.json" with { type: "json" };
+import { packTarball, type Tarball, TempProject, type Tool } from "./packaging/project";
+import { startViteDevServer } from "./packaging/vite-dev-server";
+import { expect, test } from "./test";
+
+const STRICT_CSP = {
+  "Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'",
+};
+const MODEL = "models/cairn-stories-3M";
+
+const example = readFileSync(join(ROOT, "examples/vanilla/main.js"), "utf8");
+const exampleHtml = readFileSync(join(ROOT, "examples/vanilla/index.html"), "utf8");
+const answer = golden.cases.find(({ messages }) => messages.length === 1 && messages[0]?.content === "Hello!")?.text;
+
+let packDir: string;
+let tarball: Tarball;
+let project: TempProject;
+
+test.beforeAll(() => {
+  packDir = mkdtempSync(join(tmpdir(), "cairn-pack-"));
+  tarball = packTarball(packDir);
+});
+
+test.afterAll(() => rmSync(packDir, { recursive: true, force: true }));
+
+test.afterEach(() => project?.remove());
+
+function makeProject(tools: readonly Tool[], main = example, html = exampleHtml): TempProject {
+  project = new TempProject(tarball, tools);
+  project.write("main.js", main);
+  project.write("index.html", html);
+  project.copyFromRepository(`public/${MODEL}`, `public/${MODEL}`);
+  return project;
+}
+
+/** The example with the worker from a URL: an expression in JavaScript. */
+function withWorkerUrl(expression: string): string {
+  const text = example.replace(`cairn-stories-3M/" }`, `cairn-stories-3M/", workerUrl: ${expression} }`);
+  expect(text).not.toBe(example);
+  return text;
+}
+
+/** The page streamed exactly the golden answer, then let its worker go. */
+async function expectAnswer(page: Page, url: string, pageErrors: readonly string[]): Promise<void> {
+  expect(answer).toBe("Hello! What story would you like to hear?");
+  await page.goto(url);
+  const text = async () => (await page.locator("body").textContent())?.trim();
+  await expect.poll(async () => pageErrors[0] ?? (await text())).toBe(answer);
+  await expect.poll(() => page.workers().length).toBe(0);
+  expect(await text()).toBe(answer);
+  expect(pageErrors).toEqual([]);
+}
+
+interface Served {
+  readonly page: Page;
+  readonly pageErrors: readonly string[];
+  /** URL path -> folder of the project */
+  readonly mounts: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+async function expectAnswerFrom({ page, pageErrors, mounts, headers }: Served): Promise<void> {
+  const absolute = Object.entries(mounts).map(([path, dir]) => [path, join(project.dir, dir)]);
+  const server = await startStaticServer({ mounts: Object.fromEntries(absolute), headers });
+  try {
+    await expectAnswer(page, `${server.url}/`, pageErrors);
+  } finally {
+    await server.close();
+  }
+}
+
+const WEBPACK_BUILD = `
+import webpack from "webpack";
+const config = { mode: "production", context: import.meta.dirname ?? process.cwd(), entry: "./main.js", performance: false,
+  output: { path: process.cwd() + "/dist", filename: "main.js" } };
+webpack(config, (error, stats) => {
+  const failed = error || stats.hasErrors() || stats.hasWarnings();
+  if (failed) { console.error(error ?? stats.toString()); process.exit(1); }
+});`;
+const ESBUILD_BUILD = `
+import { build } from "esbuild";
+await build({ entryPoints: ["main.js"], bundle: true, format: "esm", outfile: "dist/main.js", logLevel: "warning" });`;
+
+test.describe("the ten-line example from the packed tarball", () => {
+  test("Vite, dev server", async ({ page, pageErrors }) => {
+    makeProject(["vite"]);
+    const server = await startViteDevServer(project.dir);
+    try {
+      await expectAnswer(page, `${server.url}/`, pageErrors);
+    } finally {
+      await server.close();
+    }
+  });
+
+  test("Vite, build", async ({ page, pageErrors }) => {
+    makeProject(["vite"]).node("node_modules/vite/bin/vite.js", "build");
+    await expectAnswerFrom({ page, pageErrors, mounts: { "/": "dist" } });
+  });
+
+  for (const [tool, script] of [["webpack", WEBPACK_BUILD] as const, ["esbuild", ESBUILD_BUILD] as const]) {
+    test(tool, async ({ page, pageErrors }) => {
+      makeProject([tool]);
+      project.write("build.js", script);
+      project.node("build.js");
+      project.write("dist/index.html", exampleHtml);
+      await expectAnswerFrom({ page, pageErrors, mounts: { "/": "dist", "/models/": "public/models" } });
+    });
+  }
+
+  test("a plain module script", async ({ page, pageErrors }) => {
+    const importMap = `<script type="importmap">{ "imports": { "cairn-llm": "/cairn-llm/index.js" } }</script>`;
+    makeProject([], example, exampleHtml.replace("</head>", `${importMap}</head>`));
+    const mounts = { "/": ".", "/cairn-llm/": "node_modules/cairn-llm/dist", "/models/": "public/models" };
+    await expectAnswerFrom({ page, pageErrors, mounts });
+  });
+});
+
+test.describe("under a strict CSP, with workerUrl", () => {
+  test("a plain module script", async ({ page, pageErrors }) => {
+    makeProject([], withWorkerUrl(`"/cairn-llm/worker.js"`).replace(`"cairn-llm"`, `"/cairn-llm/index.js"`));
+    const mounts = { "/": ".", "/cairn-llm/": "node_modules/cairn-llm/dist", "/models/": "public/models" };
+    await expectAnswerFrom({ page, pageErrors, mounts, headers: STRICT_CSP });
+  });
+
+  const bundledUrl = `new URL("cairn-llm/worker.js", import.meta.url)`;
+
+  test("Vite, build", async ({ page, pageErrors }) => {
+    makeProject(["vite"], withWorkerUrl(bundledUrl)).node("node_modules/vite/bin/vite.js", "build");
+    await expectAnswerFrom({ page, pageErrors, mounts: { "/": "dist" }, headers: STRICT_CSP });
+  });
+
+  test("webpack", async ({ page, pageErrors }) => {
+    makeProject(["webpack"], withWorkerUrl(bundledUrl));
+    project.write("build.js", WEBPACK_BUILD);
+    project.node("build.js");
+    project.write("dist/index.html", exampleHtml);
+    const mounts = { "/": "dist", "/models/": "public/models" };
+    await expectAnswerFrom({ page, pageErrors, mounts, headers: STRICT_CSP });
+  });
+});
+
+test("the tarball holds the build and nothing else", () => {
+  const outsideTypes = tarball.files.filter((file) => !file.startsWith("dist/types/"));
+  const chunks = outsideTypes.filter((file) => /^dist\/[\w-]+\.js$/.test(file));
+  expect(outsideTypes.filter((file) => !chunks.includes(file)).sort()).toEqual([
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "dist/THIRD_PARTY_LICENSES",
+    "package.json",
+  ]);
+  expect(chunks).toEqual(expect.arrayContaining(["dist/index.js", "dist/worker.js"]));
+  const licenses = readFileSync(join(ROOT, "dist/THIRD_PARTY_LICENSES"), "utf8");
+  for (const name of ["comlink", "@huggingface/jinja", "@huggingface/tokenizers"])
+    expect(licenses).toContain(`${name} `);
+});
+
+test("the package evaluates no text as code, and names no host", () => {
+  for (const file of tarball.files.filter((path) => path.endsWith(".js"))) {
+    const text = readFileSync(join(ROOT, file), "utf8");
+    expect(text, file).not.toMatch(/\beval\(|\bnew Function\b|\bFunction\(/);
+    expect(text.match(/https?:\/\/[\w.-]+/g) ?? [], file).toEqual([]);
+  }
+});
+
+test("its types hold for a strict consumer without the GPU's or Node's types", () => {
+  project = new TempProject(tarball, ["typescript"]);
+  project.write("main.ts", `${example}\nexport const id: string = engine.info.modelId;\n`);
+  const flags = "--strict --noEmit --module nodenext --target es2022 --lib es2023,dom,dom.iterable".split(" ");
+  expect(project.node("node_modules/typescript/bin/tsc", ...flags, "--types", "", "main.ts")).toBe("");
+});
+
+test("importing it in Node touches no global", () => {
+  project = new TempProject(tarball, []);
+  project.write(
+    "import.js",
+    `const names = ["window", "document", "navigator", "location", "self", "Worker", "SharedWorker", "indexedDB", "caches",
+      "localStorage", "fetch", "crypto", "GPUBufferUsage", "BroadcastChannel", "MessageChannel"];
+    for (const name of names) {
+      const get = () => { throw new Error("read globalThis." + name); };
+      Object.defineProperty(globalThis, name, { configurable: true, get, set: get });
+    }
+    const before = Reflect.ownKeys(globalThis);
+    const cairn = await import("cairn-llm");
+    const added = Reflect.ownKeys(globalThis).filter((key) => !before.includes(key));
+    console.log(JSON.stringify({ added, createEngine: typeof cairn.createEngine }));`,
+  );
+  expect(JSON.parse(project.node("import.js"))).toEqual({ added: [], createEngine: "function" });
+});

@@ -1,0 +1,9 @@
+// The gate of an MLP: activation(gate) * up. ACTIVATION is 0 for SiLU, 1 for GELU by tanh.
+fn activation_gate(gate: f32, up: f32) -> f32 {
+  if (ACTIVATION == 0u) {
+    return gate / (1.0 + exp(-gate)) * up;
+  }
+  // tanh of a large argument is NaN on some adapters; it is 1 to the last bit of f32 from 9.1 on.
+  let inner = clamp(0.7978845608028654 * (gate + 0.044715 * gate * gate * gate), -12.0, 12.0);
+  return 0.5 * gate * (1.0 + tanh(inner)) * up;
+}

@@ -1,0 +1,165 @@
+// out[t, n] = sum over k of in[t, k] * weights[n, k], for at most M_TILE tokens. ROWS output rows a workgroup;
+// every thread takes units of eight k, keeps its inputs in registers and uses them for all rows.
+//
+// PROLOGUE  0  in = x
+//           1  in = norm(x) * norm_weight
+//           2  in = norm(x') * norm_weight with x' = x + norm(y) * post_weight; the first workgroup stores x'
+// EPILOGUE  0  out = sum;  1  out += sum;  2  rows are gate, up, gate, up ...: out[t, n / 2] = act(gate) * up
+struct Params {
+  num_rows: u32,
+  out_stride: u32,    // elements from one token's output to the next
+  out_offset: u32,    // column of row 0
+  count_lane: u32,    // which of step[0] is the number of tokens
+  norm_offset: u32,   // in `norms`, in units of eight
+  post_offset: u32,
+  eps: f32,
+  stores_x: u32,      // PROLOGUE 2: this slice stores x'
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> step: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> norms: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read_write> x_out: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+
+override IN_WIDTH: u32;
+override PROLOGUE: u32;
+override EPILOGUE: u32;
+override ACTIVATION: u32;
+
+const ROWS = 4u;
+const REDUCE_OUTPUTS = ROWS * M_TILE;
+
+var<private> inverse_rms_x: array<f32, M_TILE>;
+var<private> inverse_rms_y: array<f32, M_TILE>;
+var<workgroup> sums: array<f32, ROWS * M_TILE>;
+
+fn norm_weight(offset: u32, unit: u32) -> mat2x4<f32> {
+  return mat2x4<f32>(norms[2u * (offset + unit)], norms[2u * (offset + unit) + 1u]);
+}
+
+fn load_x(t: u32, unit: u32) -> mat2x4<f32> {
+  let i = 2u * (t * ((IN_WIDTH + 7u) / 8u) + unit);
+  return row_mask(mat2x4<f32>(x[i], x[i + 1u]), unit);
+}
+
+fn load_y(t: u32, unit: u32) -> mat2x4<f32> {
+  let i = 2u * (t * ((IN_WIDTH + 7u) / 8u) + unit);
+  return row_mask(mat2x4<f32>(y[i], y[i + 1u]), unit);
+}
+
+// The residual stream: x, or x' in PROLOGUE 2.
+fn load_residual(m: u32, unit: u32) -> mat2x4<f32> {
+  let values = load_x(m, unit);
+  if (PROLOGUE < 2u) {
+    return values;
+  }
+  return values + inverse_rms_y[m] * row_scale(load_y(m, unit), norm_weight(params.post_offset, unit));
+}
+
+fn sums_to_inverse_rms(m: u32) -> f32 {
+  return inverseSqrt(reduce_take(m) / f32(IN_WIDTH) + params.eps);
+}
+
+fn prepare_norms(lid: u32) {
+  let units = (IN_WIDTH + 7u) / 8u;
+  if (PROLOGUE == 2u) {
+    for (var m = 0u; m < M_TILE; m++) {
+      var squares = 0.0;
+      for (var unit = lid; unit < units; unit += WG) {
+        let values = load_y(m, unit);
+        squares += row_dot(values, values);
+      }
+      reduce_put(m, squares, lid);
+    }
+    workgroupBarrier();
+    for (var m = 0u; m < M_TILE; m++) {
+      inverse_rms_y[m] = sums_to_inverse_rms(m);
+    }
+    workgroupBarrier();
+  }
+  for (var m = 0u; m < M_TILE; m++) {
+    var squares = 0.0;
+    for (var unit = lid; unit < units; unit += WG) {
+      let values = load_residual(m, unit);
+      squares += row_dot(values, values);
+    }
+    reduce_put(m, squares, lid);
+  }
+  workgroupBarrier();
+  for (var m = 0u; m < M_TILE; m++) {
+    inverse_rms_x[m] = sums_to_inverse_rms(m);
+  }
+  workgroupBarrier();
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) num_groups: vec3<u32>,
+  @builtin(local_invocation_index) lid: u32,
+) {
+  let num_tokens = min(step[0][params.count_lane], M_TILE);
+  let group_index = grid_index(group, num_groups);
+  let first_row = group_index * ROWS;
+  let units = (IN_WIDTH + 7u) / 8u;
+  if (PROLOGUE > 0u) {
+    prepare_norms(lid);
+  }
+
+  var acc: array<array<f32, M_TILE>, ROWS>;
+  for (var unit = lid; unit < units; unit += WG) {
+    var inputs: array<mat2x4<f32>, M_TILE>;
+    for (var m = 0u; m < M_TILE; m++) {
+      inputs[m] = load_residual(m, unit);
+      if (PROLOGUE == 2u && group_index == 0u && params.stores_x == 1u && m < num_tokens) {
+        x_out[2u * (m * units + unit)] = inputs[m][0];
+        x_out[2u * (m * units + unit) + 1u] = inputs[m][1];
+      }
+      if (PROLOGUE > 0u) {
+        inputs[m] = inverse_rms_x[m] * row_scale(inputs[m], norm_weight(params.norm_offset, unit));
+      }
+    }
+    for (var r = 0u; r < ROWS; r++) {
+      let row = min(first_row + r, params.num_rows - 1u);
+      let weight = weight_load8(row * units + unit);
+      for (var m = 0u; m < M_TILE; m++) {
+        acc[r][m] += row_dot(weight, inputs[m]);
+      }
+    }
+  }
+
+  for (var r = 0u; r < ROWS; r++) {
+    for (var m = 0u; m < M_TILE; m++) {
+      reduce_put(m * ROWS + r, acc[r][m], lid);
+    }
+  }
+  workgroupBarrier();
+  if (lid < ROWS * M_TILE) {
+    sums[lid] = reduce_take(lid);
+  }
+  workgroupBarrier();
+
+  let m = lid / ROWS;
+  let row = first_row + lid % ROWS;
+  if (m >= num_tokens || row >= params.num_rows) {
+    return;
+  }
+  let base = m * params.out_stride + params.out_offset;
+  switch (EPILOGUE) {
+    case 1u: {
+      out[base + row] += sums[lid];
+    }
+    case 2u: {
+      if (row % 2u == 0u) {
+        out[base + row / 2u] = activation_gate(sums[lid], sums[lid + 1u]);
+      }
+    }
+    default: {
+      out[base + row] = sums[lid];
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import type { EngineInfo } from "../protocol/messages";
+import { ChatCompletions, Completions } from "./completions";
+import type { ModelList } from "./openai-types";
+import type { WorkerConnection } from "./worker-connection";
+
+export type { EngineInfo };
+
+/** A loaded model, ready to answer. Made by `createEngine`. */
+export class CairnEngine {
+  /** What was loaded, and onto what. */
+  readonly info: EngineInfo;
+  readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: Completions;
+  readonly models: { list(): Promise<ModelList> };
+  readonly #connection: WorkerConnection;
+
+  constructor(connection: WorkerConnection, info: EngineInfo) {
+    const created = Math.floor(Date.now() / 1000);
+    const model = { id: info.modelId, object: "model", created, owned_by: "local" } as const;
+    this.#connection = connection;
+    this.info = info;
+    this.chat = { completions: new ChatCompletions(connection, info.modelId) };
+    this.completions = new Completions(connection, info.modelId);
+    this.models = { list: async () => ({ object: "list", data: [model] }) };
+  }
+
+  /** Ends live requests with code `disposed`, frees the GPU, ends the worker. A second call waits for the first. */
+  dispose(): Promise<void> {
+    return this.#connection.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

@@ -1,0 +1,188 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { EngineInit, LoadProgress } from "../protocol/messages";
+import { FAKE_INFO, FakeEngine, type FakeLoad, FakeWorker } from "../testing/fake-engine-worker";
+import { CairnError } from "../util/errors";
+import { createEngine } from "./create-engine";
+
+const workers: FakeWorker[] = [];
+let load: FakeLoad;
+
+beforeEach(() => {
+  load = async () => new FakeEngine();
+  vi.stubGlobal(
+    "Worker",
+    class extends FakeWorker {
+      constructor(readonly url: string | URL) {
+        super((init, context) => load(init, context));
+        workers.push(this);
+      }
+    },
+  );
+});
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  for (const worker of workers.splice(0)) worker.terminate();
+});
+
+const create = (options: object = {}) =>
+  createEngine({ model: "https://models.test/tiny/", workerUrl: "/worker.js", ...options });
+
+describe("createEngine", () => {
+  it("passes the options on as plain data and gives the engine's info", async () => {
+    let seen: EngineInit | null = null;
+    load = async (init) => {
+      seen = init;
+      return new FakeEngine();
+    };
+    const adapter = { forceFallback: true, powerPreference: "low-power" };
+    const options = { maxModelLen: 32, kvDtype: "f32", kvCacheBytes: 4096, adapter, engine: { maxNumRunning: 2 } };
+    const engine = await create(options);
+    expect(seen).toEqual({ model: { kind: "url", url: "https://models.test/tiny/" }, ...options });
+    expect(engine.info).toEqual(FAKE_INFO);
+    expect(await engine.models.list()).toEqual({
+      object: "list",
+      data: [{ id: "tiny", object: "model", created: expect.any(Number), owned_by: "local" }],
+    });
+    await engine.dispose();
+  });
+
+  it("resolves a relative model URL against the document", async () => {
+    vi.stubGlobal("document", { baseURI: "https://app.test/chat/index.html" });
+    let url: unknown = null;
+    load = async (init) => {
+      url = init.model;
+      return new FakeEngine();
+    };
+    await create({ model: "models/tiny/" });
+    expect(url).toEqual({ kind: "url", url: "https://app.test/chat/models/tiny/" });
+  });
+
+  it("starts the worker that the package carries as a blob, and revokes the blob once the worker spoke", async () => {
+    const revoke = vi.spyOn(URL, "revokeObjectURL");
+    vi.doMock("virtual:cairn-worker-source", () => ({ default: "/* the worker */" }));
+    await create({ workerUrl: undefined });
+    const { url } = workers[0] as FakeWorker & { url: string };
+    expect(url).toMatch(/^blob:/);
+    expect(revoke.mock.calls).toEqual([[url]]);
+    vi.doUnmock("virtual:cairn-worker-source");
+    revoke.mockRestore();
+  });
+
+  it("reports progress in order", async () => {
+    const sent: LoadProgress[] = [
+      { phase: "weights", file: "a", loaded: 1, total: 2 },
+      { phase: "ready", loaded: 2, total: 2 },
+    ];
+    load = async (_, { onProgress }) => {
+      for (const progress of sent) onProgress(progress);
+      return new FakeEngine();
+    };
+    const received: LoadProgress[] = [];
+    await create({ onProgress: (progress: LoadProgress) => received.push(progress) });
+    await vi.waitFor(() => expect(received).toEqual(sent));
+  });
+
+  it("keeps the code and data of what the load threw, and ends the worker", async () => {
+    load = async () => {
+      throw new CairnError("tensor_missing", "no such tensor", { tensor: "a.weight" });
+    };
+    await expect(create()).rejects.toMatchObject({ code: "tensor_missing", data: { tensor: "a.weight" } });
+    await vi.waitFor(() => expect(workers[0].isTerminated).toBe(true));
+  });
+
+  it("rejects with worker_failed when the worker dies while it loads", async () => {
+    load = () => {
+      queueMicrotask(() => workers[0].fail("SyntaxError"));
+      return new Promise(() => {});
+    };
+    await expect(create()).rejects.toMatchObject({ code: "worker_failed", data: { reason: "SyntaxError" } });
+    await vi.waitFor(() => expect(workers[0].isTerminated).toBe(true));
+  });
+
+  it("rejects with worker_failed when the browser refuses the worker at once", async () => {
+    class Refused {
+      constructor() {
+        throw new Error("blocked by CSP");
+      }
+    }
+    vi.stubGlobal("Worker", Refused);
+    await expect(create()).rejects.toMatchObject({
+      code: "worker_failed",
+      data: { url: "/worker.js", reason: "blocked by CSP" },
+    });
+  });
+
+  it("starts no worker for a signal that is aborted already", async () => {
+    const reason = new Error("changed my mind");
+    await expect(create({ signal: AbortSignal.abort(reason) })).rejects.toMatchObject({
+      code: "aborted",
+      name: "AbortError",
+      cause: reason,
+    });
+    expect(workers).toEqual([]);
+  });
+
+  it("aborts a load under way, tells the worker and then ends it", async () => {
+    const controller = new AbortController();
+    let signalInWorker: AbortSignal | null = null;
+    load = (_, { signal }) => {
+      signalInWorker = signal;
+      queueMicrotask(() => controller.abort("enough"));
+      return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    };
+    await expect(create({ signal: controller.signal })).rejects.toMatchObject({ code: "aborted", cause: "enough" });
+    await vi.waitFor(() => expect(workers[0].isTerminated).toBe(true));
+    expect(signalInWorker!.aborted).toBe(true);
+  });
+
+  it("does not care about an abort after it resolved", async () => {
+    const controller = new AbortController();
+    const engine = await create({ signal: controller.signal });
+    controller.abort();
+    expect(workers[0].isTerminated).toBe(false);
+    await engine.dispose();
+  });
+});
+
+describe("createEngine's options", () => {
+  it.each([
+    [{ model: undefined }, "model"],
+    [{ model: "https://models.test/tiny" }, "model"],
+    [{ model: "" }, "model"],
+    [{ model: "tiny/" }, "model"],
+    [{ model: "https://models.test/?dir=/" }, "model"],
+    [{ model: [] }, "model"],
+    [{ model: ["config.json"] }, "model"],
+    [{ maxModelLen: 0 }, "maxModelLen"],
+    [{ kvDtype: "f64" }, "kvDtype"],
+    [{ kvCacheBytes: "1GB" }, "kvCacheBytes"],
+    [{ adapter: "fast" }, "adapter"],
+    [{ adapter: { powerPreference: "max" } }, "adapter.powerPreference"],
+    [{ engine: { maxNumRunning: () => 1 } }, "engine.maxNumRunning"],
+    [{ workerUrl: 7 }, "workerUrl"],
+    [{ onProgress: true }, "onProgress"],
+    [{ signal: {} }, "signal"],
+  ])("refuses %j, naming %s", async (options, param) => {
+    await expect(create(options)).rejects.toMatchObject({ code: "invalid_request", data: { param } });
+    expect(workers).toEqual([]);
+  });
+
+  it.each([
+    [{ modelUrl: "x" }, "modelUrl"],
+    [{ adapter: { vendor: "x" } }, "adapter.vendor"],
+  ])("refuses the unknown name in %j", async (options, param) => {
+    await expect(create(options)).rejects.toMatchObject({ code: "unsupported_parameter", data: { param } });
+  });
+
+  it("takes files, and null for absent", async () => {
+    const files = [new File(["{}"], "config.json")];
+    let numFiles = 0;
+    load = async ({ model }) => {
+      if (model.kind === "files") numFiles = model.files.length;
+      return new FakeEngine();
+    };
+    await create({ model: files, maxModelLen: null, adapter: null, engine: null, onProgress: null, signal: null });
+    expect(numFiles).toBe(1);
+  });
+});

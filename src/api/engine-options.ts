@@ -1,0 +1,117 @@
+import type { EngineConfig } from "../protocol/engine-config";
+import type { AdapterOptions, EngineInit, LoadProgress, ModelSource } from "../protocol/messages";
+import {
+  aBoolean,
+  anInteger,
+  anObject,
+  aSignal,
+  aString,
+  type Check,
+  invalid,
+  oneOf,
+  optional,
+  refuseUnknown,
+} from "./checks";
+
+export type { AdapterOptions, EngineConfig, LoadProgress };
+
+export interface CreateEngineOptions {
+  /** The folder's URL, absolute or relative to the document, ending in a slash; or the folder's files. */
+  readonly model: string | readonly File[];
+  /** Longest prompt + completion, in tokens; the model's own limit unless given. */
+  readonly maxModelLen?: number | null;
+  /** Number format of the KV cache; "f16" unless given. */
+  readonly kvDtype?: "f16" | "f32" | null;
+  /** Size of the KV cache; what fits beside the weights unless given. */
+  readonly kvCacheBytes?: number | null;
+  readonly adapter?: AdapterOptions | null;
+  /** Where the package's worker.js is served, for pages whose CSP forbids workers from blobs. */
+  readonly workerUrl?: string | URL | null;
+  /** Overrides of the engine's settings, by name. */
+  readonly engine?: Partial<EngineConfig> | null;
+  readonly onProgress?: ((progress: LoadProgress) => void) | null;
+  /** Aborts the load; `createEngine` then throws a CairnError with code `aborted`. */
+  readonly signal?: AbortSignal | null;
+}
+
+/** The options apart: what the worker gets as plain data, and what stays on the page. */
+export interface ValidEngineOptions {
+  readonly init: EngineInit;
+  readonly workerUrl: string | URL | null;
+  readonly onProgress: ((progress: LoadProgress) => void) | null;
+  readonly signal: AbortSignal | null;
+}
+
+const OPTION_NAMES: readonly (keyof CreateEngineOptions)[] = [
+  "model",
+  "maxModelLen",
+  "kvDtype",
+  "kvCacheBytes",
+  "adapter",
+  "workerUrl",
+  "engine",
+  "onProgress",
+  "signal",
+];
+
+/** Throws `invalid_request` or `unsupported_parameter`, both with data { param }. The engine checks its settings itself. */
+export function validateEngineOptions(options: CreateEngineOptions): ValidEngineOptions {
+  const fields = anObject(options, "options");
+  refuseUnknown(fields, OPTION_NAMES);
+  const init: EngineInit = {
+    model: modelSource(fields.model),
+    maxModelLen: optional(fields, "maxModelLen", anInteger(1)) ?? undefined,
+    kvDtype: optional(fields, "kvDtype", oneOf("f16", "f32")) ?? "f16",
+    kvCacheBytes: optional(fields, "kvCacheBytes", anInteger(1)) ?? undefined,
+    adapter: optional(fields, "adapter", adapterOptions) ?? undefined,
+    engine: optional(fields, "engine", engineOverrides) ?? undefined,
+  };
+  return {
+    init,
+    workerUrl: optional(fields, "workerUrl", urlOrString),
+    onProgress: optional(fields, "onProgress", progressCallback),
+    signal: optional(fields, "signal", aSignal),
+  };
+}
+
+function modelSource(model: unknown): ModelSource {
+  if (typeof model === "string") return { kind: "url", url: absoluteFolderUrl(model) };
+  const isFiles = Array.isArray(model) && model.length > 0 && model.every((file) => file instanceof File);
+  if (!isFiles) throw invalid("model", "a URL that ends in a slash, or an array of at least one File");
+  return { kind: "files", files: model };
+}
+
+/** Relative URLs mean what they mean to the page; the worker, started from a blob, could not resolve them. */
+function absoluteFolderUrl(model: string): string {
+  if (!model.endsWith("/")) throw invalid("model", `a URL that ends in a slash, not "${model}"`);
+  const base = typeof document === "undefined" ? globalThis.location?.href : document.baseURI;
+  if (!URL.canParse(model, base)) throw invalid("model", `a URL, not "${model}"`);
+  const url = new URL(model, base);
+  if (url.search || url.hash) throw invalid("model", "a folder's URL without query or fragment");
+  return url.href;
+}
+
+const adapterOptions: Check<AdapterOptions> = (value, param) => {
+  const fields = anObject(value, param);
+  refuseUnknown(fields, ["powerPreference", "forceFallback"], "adapter.");
+  const power = optional(fields, "powerPreference", oneOf("low-power", "high-performance"), "adapter.");
+  const forceFallback = optional(fields, "forceFallback", aBoolean, "adapter.") ?? false;
+  return power === null ? { forceFallback } : { forceFallback, powerPreference: power };
+};
+
+/** Only plain values can cross to the worker, which knows the names and ranges. */
+const engineOverrides: Check<Readonly<Record<string, unknown>>> = (value, param) => {
+  const fields = anObject(value, param);
+  for (const [name, setting] of Object.entries(fields)) {
+    const isPlain = setting == null || typeof setting === "number" || typeof setting === "boolean";
+    if (!isPlain) throw invalid(`${param}.${name}`, "a number, true, false or null");
+  }
+  return { ...fields };
+};
+
+const urlOrString: Check<string | URL> = (value, param) => (value instanceof URL ? value : aString(value, param));
+
+const progressCallback: Check<(progress: LoadProgress) => void> = (value, param) => {
+  if (typeof value !== "function") throw invalid(param, "a function");
+  return value as (progress: LoadProgress) => void;
+};

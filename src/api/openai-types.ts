@@ -1,0 +1,158 @@
+/** The subset of OpenAI's wire shapes that Cairn accepts and returns. Types only; validate-body.ts checks them. */
+
+export interface TextPart {
+  readonly type: "text";
+  readonly text: string;
+}
+
+export interface ChatMessageParam {
+  /** `developer` is read as `system`. */
+  readonly role: "system" | "developer" | "user" | "assistant";
+  /** The texts of several parts are joined by newlines. */
+  readonly content: string | readonly TextPart[];
+  readonly name?: string | null;
+}
+
+export interface StreamOptions {
+  /** One more chunk at the end, with `usage` and no choices. */
+  readonly include_usage?: boolean | null;
+}
+
+/** Fields of both endpoints. null means the same as absent. */
+export interface GenerationParams {
+  /** The id of the loaded model, if given. */
+  readonly model?: string | null;
+  readonly max_tokens?: number | null;
+  /** 0 to 2; 0 always takes the most likely token. */
+  readonly temperature?: number | null;
+  /** 0 to 1; 0 keeps one token. */
+  readonly top_p?: number | null;
+  /** Keep this many most likely tokens; 0 keeps all. */
+  readonly top_k?: number | null;
+  /** 0 to 1; drop tokens less likely than this share of the most likely one. */
+  readonly min_p?: number | null;
+  /** Any safe integer; the same seed, prompt and parameters give the same text. */
+  readonly seed?: number | null;
+  /** Up to 4 strings that end the text and are not part of it. */
+  readonly stop?: string | readonly string[] | null;
+  readonly stream?: boolean | null;
+  /** Only with `stream: true`. */
+  readonly stream_options?: StreamOptions | null;
+  readonly n?: 1 | null;
+  /** Adds `choices[].token_ids` and `prompt_token_ids`. */
+  readonly return_token_ids?: boolean | null;
+  /** Has no effect: there is no account to tell users apart for. */
+  readonly user?: unknown;
+  /** Has no effect. */
+  readonly metadata?: unknown;
+  /** Has no effect. */
+  readonly store?: unknown;
+  /** Has no effect. */
+  readonly service_tier?: unknown;
+}
+
+export interface ChatCompletionParams extends GenerationParams {
+  readonly messages: readonly ChatMessageParam[];
+  /** The newer name of `max_tokens`. Without either, as much is generated as the context holds. */
+  readonly max_completion_tokens?: number | null;
+}
+
+export interface CompletionParams extends GenerationParams {
+  /** Text, or token ids that are used as they are. `max_tokens` is 16 unless given. */
+  readonly prompt: string | readonly number[];
+}
+
+export type Streaming = { readonly stream: true };
+export type NotStreaming = { readonly stream?: false | null };
+
+export interface CompletionUsage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
+}
+
+/** Not OpenAI's: milliseconds since the worker got the request. */
+export interface CompletionTimings {
+  readonly queue_ms: number;
+  readonly time_to_first_token_ms: number;
+  readonly total_ms: number;
+}
+
+export type CompletionFinishReason = "stop" | "length";
+
+interface Identity<Kind extends string> {
+  readonly id: string;
+  readonly object: Kind;
+  /** Unix time in seconds. */
+  readonly created: number;
+  readonly model: string;
+}
+
+/** With `return_token_ids`: the ids behind the choice's text, the end-of-sequence id included. */
+export interface WithTokenIds {
+  readonly token_ids?: readonly number[];
+}
+
+/** A whole answer. */
+export interface FullResponse<Kind extends string, Choice> extends Identity<Kind> {
+  readonly choices: readonly [Choice & WithTokenIds];
+  readonly usage: CompletionUsage;
+  readonly timings: CompletionTimings;
+  readonly prompt_token_ids?: readonly number[];
+}
+
+/** A piece of a streamed answer. */
+export interface ChunkResponse<Kind extends string, Choice> extends Identity<Kind> {
+  /** Empty in the chunk that carries `usage`. */
+  readonly choices: readonly (Choice & WithTokenIds)[];
+  /** With `include_usage`: null in every chunk but the last. */
+  readonly usage?: CompletionUsage | null;
+  /** In the chunk with the finish reason. */
+  readonly timings?: CompletionTimings;
+  /** In the first chunk. */
+  readonly prompt_token_ids?: readonly number[];
+}
+
+export interface ChatChoice {
+  readonly index: 0;
+  readonly message: { readonly role: "assistant"; readonly content: string; readonly refusal: null };
+  readonly logprobs: null;
+  readonly finish_reason: CompletionFinishReason;
+}
+
+export interface ChatChunkChoice {
+  readonly index: 0;
+  /** `role` comes once, in the first chunk. */
+  readonly delta: { readonly role?: "assistant"; readonly content?: string };
+  readonly logprobs: null;
+  readonly finish_reason: CompletionFinishReason | null;
+}
+
+export interface CompletionChoice {
+  readonly index: 0;
+  readonly text: string;
+  readonly logprobs: null;
+  readonly finish_reason: CompletionFinishReason;
+}
+
+export interface CompletionChunkChoice extends Omit<CompletionChoice, "finish_reason"> {
+  readonly finish_reason: CompletionFinishReason | null;
+}
+
+export type ChatCompletion = FullResponse<"chat.completion", ChatChoice>;
+export type ChatCompletionChunk = ChunkResponse<"chat.completion.chunk", ChatChunkChoice>;
+export type Completion = FullResponse<"text_completion", CompletionChoice>;
+export type CompletionChunk = ChunkResponse<"text_completion", CompletionChunkChoice>;
+
+export interface Model {
+  readonly id: string;
+  readonly object: "model";
+  readonly created: number;
+  readonly owned_by: string;
+}
+
+export interface ModelList {
+  readonly object: "list";
+  readonly data: readonly Model[];
+}

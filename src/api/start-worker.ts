@@ -1,0 +1,34 @@
+import { CairnError } from "../util/errors";
+
+/**
+ * Starts the engine's worker: from `workerUrl`, or from the script that the package carries, as a blob.
+ * Throws `worker_failed` where the browser refuses at once (CSP, another origin); later failures are `error` events.
+ */
+export async function startWorker(workerUrl: string | URL | null): Promise<Worker> {
+  return workerUrl === null ? startFromBlob() : construct(workerUrl);
+}
+
+async function startFromBlob(): Promise<Worker> {
+  const { default: source } = await import("virtual:cairn-worker-source");
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const revoke = () => URL.revokeObjectURL(url);
+  try {
+    const worker = construct(url);
+    worker.addEventListener("message", revoke, { once: true });
+    worker.addEventListener("error", revoke, { once: true });
+    return worker;
+  } catch (error) {
+    revoke();
+    throw error;
+  }
+}
+
+function construct(url: string | URL): Worker {
+  try {
+    return new Worker(url, { type: "module", name: "cairn-engine" });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `The engine's worker could not be started: ${reason}`;
+    throw new CairnError("worker_failed", message, { url: String(url), reason }, { cause });
+  }
+}

@@ -1,0 +1,170 @@
+import { describe, expect, it } from "vitest";
+import { validateChatBody, validateCompletionBody } from "./validate-body";
+
+const hello = [{ role: "user", content: "Hello" }];
+const chat = (fields: object) => validateChatBody({ messages: hello, ...fields }, "tiny");
+const completion = (fields: object) => validateCompletionBody({ prompt: "Once", ...fields }, "tiny");
+const refusal = (code: string, param: string) => expect.objectContaining({ code, data: { param } });
+
+describe("validateChatBody", () => {
+  it("leaves what is absent to the model's defaults", () => {
+    expect(chat({})).toEqual({
+      request: {
+        input: { kind: "chat", messages: hello },
+        maxTokens: null,
+        sampling: { temperature: null, topP: null, topK: null, minP: null, seed: null },
+        stop: [],
+      },
+      stream: false,
+      includeUsage: false,
+      returnTokenIds: false,
+    });
+  });
+
+  it("reads every field", () => {
+    const body = chat({
+      model: "tiny",
+      max_completion_tokens: 9,
+      temperature: 0.5,
+      top_p: 0,
+      top_k: 40,
+      min_p: 0.1,
+      seed: 7,
+      stop: ["a", "b"],
+      stream: true,
+      stream_options: { include_usage: true },
+      n: 1,
+      return_token_ids: true,
+    });
+    expect(body).toEqual({
+      request: {
+        input: { kind: "chat", messages: hello },
+        maxTokens: 9,
+        sampling: { temperature: 0.5, topP: 0, topK: 40, minP: 0.1, seed: [7, 0] },
+        stop: ["a", "b"],
+      },
+      stream: true,
+      includeUsage: true,
+      returnTokenIds: true,
+    });
+  });
+
+  it("takes null for absent, in optional fields of every kind", () => {
+    const nulls = {
+      model: null,
+      max_tokens: null,
+      stop: null,
+      stream: null,
+      stream_options: null,
+      tools: null,
+      n: null,
+    };
+    expect(chat(nulls)).toEqual(chat({}));
+  });
+
+  it("accepts and ignores the fields that are documented to have no effect", () => {
+    expect(chat({ user: "me", metadata: { a: 1 }, store: true, service_tier: "auto" })).toEqual(chat({}));
+  });
+
+  it("joins text parts, reads developer as system and keeps names", () => {
+    const messages = [
+      { role: "developer", content: [] },
+      {
+        role: "user",
+        name: "Ann",
+        content: [
+          { type: "text", text: "a" },
+          { type: "text", text: "b" },
+        ],
+      },
+      { role: "assistant", content: "c", refusal: null },
+    ];
+    expect(chat({ messages }).request.input).toEqual({
+      kind: "chat",
+      messages: [
+        { role: "system", content: "" },
+        { role: "user", name: "Ann", content: "a\nb" },
+        { role: "assistant", content: "c" },
+      ],
+    });
+  });
+
+  it.each([
+    [-1, [0xffffffff, 0xffffffff]],
+    [2 ** 32, [0, 1]],
+    [-(2 ** 32), [0, 0xffffffff]],
+    [Number.MAX_SAFE_INTEGER, [0xffffffff, 0x1fffff]],
+    [Number.MIN_SAFE_INTEGER, [1, 0xffe00000]],
+  ])("splits the seed %d into 64-bit halves", (seed, halves) => {
+    expect(chat({ seed }).request.sampling.seed).toEqual(halves);
+  });
+
+  it.each([
+    [{ messages: undefined }, "messages"],
+    [{ messages: [] }, "messages"],
+    [{ messages: "Hello" }, "messages"],
+    [{ messages: [...hello, 3] }, "messages[1]"],
+    [{ messages: [...hello, { role: "user", content: 5 }] }, "messages[1].content"],
+    [{ messages: [{ role: "assistant", content: null }] }, "messages[0].content"],
+    [{ messages: [{ role: "user", content: [{ type: "text" }] }] }, "messages[0].content[0].text"],
+    [{ messages: [{ role: "narrator", content: "" }] }, "messages[0].role"],
+    [{ messages: [{ role: "user", content: "", name: 1 }] }, "messages[0].name"],
+    [{ model: "other" }, "model"],
+    [{ max_tokens: 0 }, "max_tokens"],
+    [{ max_tokens: 3, max_completion_tokens: 4 }, "max_completion_tokens"],
+    [{ temperature: 2.1 }, "temperature"],
+    [{ temperature: Number.NaN }, "temperature"],
+    [{ temperature: "1" }, "temperature"],
+    [{ top_p: -0.1 }, "top_p"],
+    [{ top_k: 1.5 }, "top_k"],
+    [{ min_p: 2 }, "min_p"],
+    [{ seed: 2 ** 53 }, "seed"],
+    [{ stop: ["a", "b", "c", "d", "e"] }, "stop"],
+    [{ stop: ["a", ""] }, "stop[1]"],
+    [{ stop: 3 }, "stop"],
+    [{ stream: "yes" }, "stream"],
+    [{ stream_options: { include_usage: true } }, "stream_options"],
+    [{ stream: true, stream_options: { include_usage: 1 } }, "stream_options.include_usage"],
+    [{ n: 0 }, "n"],
+    [{ return_token_ids: 1 }, "return_token_ids"],
+  ])("refuses %j as invalid, naming %s", (fields, param) => {
+    expect(() => chat(fields)).toThrow(refusal("invalid_request", param));
+  });
+
+  it.each([
+    [{ tools: [] }, "tools"],
+    [{ logprobs: false }, "logprobs"],
+    [{ frequency_penalty: 0.5 }, "frequency_penalty"],
+    [{ prompt: "Once" }, "prompt"],
+    [{ n: 2 }, "n"],
+    [{ stream: true, stream_options: { more: 1 } }, "stream_options.more"],
+    [{ messages: [{ role: "assistant", content: "", tool_calls: [] }] }, "messages[0].tool_calls"],
+    [{ messages: [{ role: "tool", content: "" }] }, "messages[0].role"],
+    [{ messages: [{ role: "user", content: [{ type: "image_url" }] }] }, "messages[0].content[0].type"],
+  ])("refuses %j as unsupported, naming %s", (fields, param) => {
+    expect(() => chat(fields)).toThrow(refusal("unsupported_parameter", param));
+  });
+
+  it.each([[null], ["text"], [[]]])("refuses the body %j", (body) => {
+    expect(() => validateChatBody(body, "tiny")).toThrow(refusal("invalid_request", "body"));
+  });
+});
+
+describe("validateCompletionBody", () => {
+  it("takes text and generates 16 tokens unless told", () => {
+    expect(completion({}).request).toMatchObject({ input: { kind: "text", text: "Once" }, maxTokens: 16 });
+    expect(completion({ max_tokens: 3 }).request.maxTokens).toBe(3);
+  });
+
+  it("takes token ids", () => {
+    expect(completion({ prompt: [2, 0, 7] }).request.input).toEqual({ kind: "tokens", tokenIds: [2, 0, 7] });
+  });
+
+  it.each([[undefined], [null], [["a"]], [[-1]], [[1.5]], [[[1]]], [7]])("refuses the prompt %j", (prompt) => {
+    expect(() => completion({ prompt })).toThrow(refusal("invalid_request", "prompt"));
+  });
+
+  it.each(["messages", "max_completion_tokens", "echo", "suffix", "best_of"])("refuses %s", (field) => {
+    expect(() => completion({ [field]: 1 })).toThrow(refusal("unsupported_parameter", field));
+  });
+});

@@ -1,0 +1,107 @@
+import type { GenerateRequest, PromptInput } from "../protocol/messages";
+import {
+  aBoolean,
+  aNumber,
+  anArray,
+  anInteger,
+  anObject,
+  aString,
+  type Check,
+  type Fields,
+  invalid,
+  optional,
+  refuseUnknown,
+  unsupported,
+} from "./checks";
+import { validateMessages } from "./validate-messages";
+
+/** A checked body: what goes to the worker, and what shapes the answer. */
+export interface ValidBody {
+  readonly request: Omit<GenerateRequest, "requestId">;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly returnTokenIds: boolean;
+}
+
+const NO_EFFECT = ["user", "metadata", "store", "service_tier"];
+const SAMPLING_FIELDS = ["temperature", "top_p", "top_k", "min_p", "seed"];
+const COMMON_FIELDS = ["model", "max_tokens", "stop", "stream", "stream_options", "n", "return_token_ids"];
+const GENERATION_FIELDS = [...COMMON_FIELDS, ...SAMPLING_FIELDS, ...NO_EFFECT];
+
+const MAX_STOP_STRINGS = 4;
+const DEFAULT_COMPLETION_MAX_TOKENS = 16;
+
+/** Throws `invalid_request` or `unsupported_parameter`, both with data { param }. */
+export function validateChatBody(value: unknown, modelId: string): ValidBody {
+  const body = anObject(value, "body");
+  refuseUnknown(body, [...GENERATION_FIELDS, "messages", "max_completion_tokens"]);
+  const maxTokens = optional(body, "max_tokens", anInteger(1));
+  const maxCompletionTokens = optional(body, "max_completion_tokens", anInteger(1));
+  if (maxTokens !== null && maxCompletionTokens !== null && maxTokens !== maxCompletionTokens) {
+    throw invalid("max_completion_tokens", "equal to max_tokens where both are given");
+  }
+  const input: PromptInput = { kind: "chat", messages: validateMessages(body.messages) };
+  return validateGeneration(body, modelId, input, maxCompletionTokens ?? maxTokens);
+}
+
+/** Throws `invalid_request` or `unsupported_parameter`, both with data { param }. */
+export function validateCompletionBody(value: unknown, modelId: string): ValidBody {
+  const body = anObject(value, "body");
+  refuseUnknown(body, [...GENERATION_FIELDS, "prompt"]);
+  const maxTokens = optional(body, "max_tokens", anInteger(1)) ?? DEFAULT_COMPLETION_MAX_TOKENS;
+  return validateGeneration(body, modelId, validatePrompt(body.prompt), maxTokens);
+}
+
+function validatePrompt(value: unknown): PromptInput {
+  if (typeof value === "string") return { kind: "text", text: value };
+  const isTokenIds = Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
+  if (!isTokenIds) throw invalid("prompt", "a string or an array of token ids");
+  return { kind: "tokens", tokenIds: value };
+}
+
+function validateGeneration(body: Fields, modelId: string, input: PromptInput, maxTokens: number | null): ValidBody {
+  const model = optional(body, "model", aString);
+  if (model !== null && model !== modelId) throw invalid("model", `"${modelId}", the loaded model, or absent`);
+  const n = optional(body, "n", anInteger(1)) ?? 1;
+  if (n !== 1) throw unsupported("n", "Cairn gives one choice a request; n must be 1.");
+  const stream = optional(body, "stream", aBoolean) ?? false;
+  return {
+    request: { input, maxTokens, sampling: validateSampling(body), stop: optional(body, "stop", stopStrings) ?? [] },
+    stream,
+    includeUsage: validateStreamOptions(body, stream),
+    returnTokenIds: optional(body, "return_token_ids", aBoolean) ?? false,
+  };
+}
+
+function validateSampling(body: Fields): GenerateRequest["sampling"] {
+  const seed = optional(body, "seed", anInteger());
+  return {
+    temperature: optional(body, "temperature", aNumber(0, 2)),
+    topP: optional(body, "top_p", aNumber(0, 1)),
+    topK: optional(body, "top_k", anInteger(0)),
+    minP: optional(body, "min_p", aNumber(0, 1)),
+    seed: seed === null ? null : seedHalves(seed),
+  };
+}
+
+/** A safe integer as two's complement of 64 bits. */
+function seedHalves(seed: number): readonly [low: number, high: number] {
+  return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+}
+
+const stopStrings: Check<readonly string[]> = (value, param) => {
+  const stops = typeof value === "string" ? [value] : anArray(value, param);
+  if (stops.length > MAX_STOP_STRINGS) throw invalid(param, `at most ${MAX_STOP_STRINGS} strings`);
+  return stops.map((stop, index) => {
+    if (typeof stop !== "string" || stop === "") throw invalid(`${param}[${index}]`, "a string that is not empty");
+    return stop;
+  });
+};
+
+function validateStreamOptions(body: Fields, stream: boolean): boolean {
+  const options = optional(body, "stream_options", anObject);
+  if (options === null) return false;
+  if (!stream) throw invalid("stream_options", "absent unless stream is true");
+  refuseUnknown(options, ["include_usage"], "stream_options.");
+  return optional(options, "include_usage", aBoolean, "stream_options.") ?? false;
+}

@@ -1,0 +1,108 @@
+import { type Endpoint, proxy, type Remote, transfer, wrap } from "comlink";
+import { installErrorTransfer } from "../protocol/comlink-errors";
+import type { EngineInfo, EngineInit, EngineWorkerApi, GenerateRequest, LoadProgress } from "../protocol/messages";
+import { CairnError } from "../util/errors";
+import { abortedError, raceAbort } from "./abort";
+import { Generation } from "./generation";
+
+/** What a connection needs of a Worker. */
+export interface WorkerLike extends Endpoint {
+  terminate(): void;
+}
+
+/** The page's end of the thread boundary: owns the worker, knows the live generations, notices the worker's death. */
+export class WorkerConnection {
+  readonly #worker: WorkerLike;
+  readonly #remote: Remote<EngineWorkerApi>;
+  readonly #live = new Set<Generation>();
+  /** Set once the connection is of no more use: the worker died, or the engine was disposed. */
+  #failure: CairnError | null = null;
+  #reportDeath: (error: CairnError) => void = () => {};
+  /** Rejects when the worker dies; calls into a dead worker would wait for ever. */
+  readonly #death: Promise<never>;
+  #disposal: Promise<void> | null = null;
+
+  constructor(worker: WorkerLike) {
+    installErrorTransfer();
+    this.#worker = worker;
+    this.#remote = wrap<EngineWorkerApi>(worker);
+    this.#death = new Promise((_, reject) => {
+      this.#reportDeath = reject;
+    });
+    this.#death.catch(() => {});
+    worker.addEventListener("error", (event) => this.#die(event));
+  }
+
+  /** Loads the engine. On any failure the worker is ended; an abort rejects at once and lets the worker clean up first. */
+  async init(
+    init: EngineInit,
+    onProgress: ((progress: LoadProgress) => void) | null,
+    signal: AbortSignal | null,
+  ): Promise<EngineInfo> {
+    const cancel = new MessageChannel();
+    const loading = this.#orDeath(
+      this.#remote.init(init, onProgress && detachedProxy(onProgress), transfer(cancel.port2, [cancel.port2])),
+    );
+    try {
+      return await raceAbort(loading, signal);
+    } catch (error) {
+      cancel.port1.postMessage(null);
+      const terminate = () => this.#worker.terminate();
+      loading.then(terminate, terminate);
+      throw error;
+    } finally {
+      const close = () => cancel.port1.close();
+      loading.then(close, close);
+    }
+  }
+
+  /** Sends a request to the worker. Throws `aborted`, `disposed` or `worker_failed` before anything is sent. */
+  generate(request: GenerateRequest, signal: AbortSignal | null): Generation {
+    if (this.#failure) throw this.#failure;
+    if (signal?.aborted) throw abortedError(signal.reason);
+    const { port1, port2 } = new MessageChannel();
+    const generation = new Generation(port1, signal, (ended) => this.#live.delete(ended));
+    this.#live.add(generation);
+    this.#remote.generate(request, transfer(port2, [port2])).catch((error) => generation.fail(error));
+    return generation;
+  }
+
+  /** Ends live generations with `disposed`, frees the device, ends the worker. The second call waits for the first. */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#dispose();
+    return this.#disposal;
+  }
+
+  async #dispose(): Promise<void> {
+    const isDead = this.#failure !== null;
+    this.#end(new CairnError("disposed", "The engine was disposed."));
+    try {
+      if (!isDead) await this.#orDeath(this.#remote.dispose());
+    } finally {
+      this.#worker.terminate();
+    }
+  }
+
+  #die(event: Event): void {
+    const message = "message" in event && event.message ? String(event.message) : "it could not be loaded";
+    const error = new CairnError("worker_failed", `The engine's worker failed: ${message}.`, { reason: message });
+    this.#reportDeath(error);
+    if (this.#failure) return;
+    this.#end(error);
+    this.#worker.terminate();
+  }
+
+  #end(failure: CairnError): void {
+    this.#failure = failure;
+    for (const generation of this.#live) generation.fail(failure);
+  }
+
+  #orDeath<T>(call: Promise<T>): Promise<T> {
+    return Promise.race([call, this.#death]);
+  }
+}
+
+/** A callback for the worker; what it throws surfaces on the page as an uncaught error, as in an event listener. */
+function detachedProxy<T>(callback: (value: T) => void): (value: T) => void {
+  return proxy((value: T) => queueMicrotask(() => callback(value)));
+}

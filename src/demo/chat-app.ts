@@ -1,0 +1,153 @@
+import { html, nothing, type TemplateResult } from "lit";
+import { Announcer } from "./announcer";
+import type { ChatController } from "./chat-controller";
+import { type ChatState, isStreaming, numContextTokens, type Settings } from "./chat-state";
+import { loadActions, loadErrorView } from "./error-view";
+import { watchFolderDrops } from "./folder-drop";
+import { loadView } from "./load-view";
+import type { ComposerMode, MessageComposer } from "./message-composer";
+import { modelBar } from "./model-bar";
+import { PageElement } from "./page-element";
+import type { TopBar } from "./top-bar";
+import type { TurnActions } from "./turn-view";
+import { welcomeView } from "./welcome-view";
+import "./message-composer";
+import "./message-list";
+import "./settings-panel";
+import "./top-bar";
+
+/** The page: draws the controller's state, and hands what the reader does to it. */
+export class ChatApp extends PageElement {
+  static override properties = { announcement: { state: true }, isDragging: { state: true } };
+  declare announcement: string;
+  declare isDragging: boolean;
+  readonly #chat: ChatController;
+  readonly #announcer = new Announcer();
+  readonly #turnActions: TurnActions;
+  #wasReady = false;
+  #disconnect: (() => void)[] = [];
+
+  constructor(chat: ChatController) {
+    super();
+    this.#chat = chat;
+    this.announcement = "";
+    this.isDragging = false;
+    this.#turnActions = {
+      retry: (turnId) => void chat.retry(turnId),
+      reload: () => void chat.reload(),
+      newChat: () => this.#newChat(),
+    };
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#disconnect = [
+      this.#chat.subscribe((state) => this.#onState(state)),
+      watchFolderDrops({
+        onDragging: (isDragging) => (this.isDragging = isDragging),
+        onDrop: (name, files) => this.#openFolder(name, files),
+      }),
+    ];
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    for (const disconnect of this.#disconnect) disconnect();
+  }
+
+  protected override updated(): void {
+    const isReady = this.#chat.state.engine.status === "ready";
+    if (isReady && !this.#wasReady && mayTakeFocus()) this.#focusComposer();
+    this.#wasReady = isReady;
+  }
+
+  protected override render(): TemplateResult {
+    const state = this.#chat.state;
+    const { engine, turns, settings } = state;
+    return html`<top-bar
+        .canStartAnew=${turns.length > 0}
+        @new-chat=${this.#newChat}
+        @open-folder=${({ detail }: CustomEvent<{ name: string; files: File[] }>) => this.#openFolder(detail.name, detail.files)}
+      ></top-bar>
+      <main>${this.#content(state)}</main>
+      <footer>
+        <message-composer
+          .mode=${composerMode(state)}
+          .placeholder=${placeholder(state)}
+          @send=${({ detail }: CustomEvent<string>) => void this.#chat.send(detail)}
+          @stop=${() => this.#chat.stop()}
+        ></message-composer>
+        ${engine.status === "ready" ? modelBar(engine.info, numContextTokens(turns)) : nothing}
+      </footer>
+      <settings-panel
+        .settings=${settings}
+        @change-settings=${({ detail }: CustomEvent<Settings>) => this.#chat.setSettings(detail)}
+      ></settings-panel>
+      <div class="visually-hidden" role="status">${this.announcement}</div>
+      ${this.isDragging ? html`<div class="drop-target">Drop a model folder to open it</div>` : nothing}`;
+  }
+
+  #content({ choice, engine, turns }: ChatState): TemplateResult {
+    switch (engine.status) {
+      case "loading":
+        return loadView(choice, engine.progress);
+      case "failed":
+        return loadErrorView(engine.error, choice, loadActions(engine.error, choice, this.#loadCommands));
+      case "ready":
+        return turns.length === 0
+          ? welcomeView(choice, engine.info, (prompt) => void this.#chat.send(prompt))
+          : html`<message-list .turns=${turns} .actions=${this.#turnActions}></message-list>`;
+      default:
+        return engine satisfies never;
+    }
+  }
+
+  readonly #loadCommands = {
+    reload: () => void this.#chat.reload(),
+    openFolder: () => this.querySelector<TopBar>("top-bar")?.chooseFolder(),
+    openEmbedded: () => void this.#chat.open({ kind: "embedded" }),
+  };
+
+  #onState({ engine, turns }: ChatState): void {
+    const turn = turns.at(-1);
+    if (turn) {
+      const isComplete = turn.state.status !== "streaming";
+      this.announcement = this.#announcer.next(turn.id, turn.answer, isComplete) ?? this.announcement;
+    } else {
+      this.announcement = engine.status === "ready" ? "The model is ready." : "";
+    }
+    this.requestUpdate();
+  }
+
+  #newChat(): void {
+    this.#chat.newChat();
+    this.#focusComposer();
+  }
+
+  #openFolder(name: string, files: File[]): void {
+    void this.#chat.open({ kind: "folder", name, files });
+  }
+
+  #focusComposer(): void {
+    void this.querySelector<MessageComposer>("message-composer")?.focus();
+  }
+}
+
+customElements.define("chat-app", ChatApp);
+
+/** Not from a reader who is elsewhere already, nor on a touch screen, where it would open the keyboard over the page. */
+function mayTakeFocus(): boolean {
+  return document.activeElement === document.body && matchMedia("(pointer: fine)").matches;
+}
+
+function composerMode(state: ChatState): ComposerMode {
+  if (state.engine.status !== "ready") return "unavailable";
+  return isStreaming(state) ? "streaming" : "ready";
+}
+
+function placeholder({ choice, engine }: ChatState): string {
+  if (engine.status === "loading") return "One moment…";
+  if (engine.status === "failed") return "No model is loaded";
+  if (!engine.info.hasChatTemplate) return "Write a beginning";
+  return choice.kind === "embedded" ? "Ask for a story" : "Write a message";
+}

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { countOf, formatBytes, formatDuration, formatParameters } from "./format";
+
+test("sizes are decimal and change unit at 1,000", () => {
+  expect([0, 6_557_000, 999_949_999, 1_500_000_000].map(formatBytes)).toEqual([
+    "0.0 MB",
+    "6.6 MB",
+    "999.9 MB",
+    "1.50 GB",
+  ]);
+});
+
+test("parameter counts take the unit that people use", () => {
+  expect([260_032, 3_270_000, 1_235_814_400].map(formatParameters)).toEqual(["260 K", "3.3 M", "1.2 B"]);
+});
+
+test("durations never read 1000 ms", () => {
+  expect([0.4, 999.4, 999.6, 12_340].map(formatDuration)).toEqual(["0 ms", "999 ms", "1.0 s", "12.3 s"]);
+});
+
+test("one is singular", () => {
+  expect([countOf(0, "token"), countOf(1, "token"), countOf(1024, "token")]).toEqual([
+    "0 tokens",
+    "1 token",
+    "1,024 tokens",
+  ]);
+});

@@ -1,0 +1,28 @@
+const integers = new Intl.NumberFormat("en");
+
+/** 1234 -> "1,234". */
+export function formatInteger(value: number): string {
+  return integers.format(value);
+}
+
+/** Bytes as decimal megabytes with one digit, "6.6 MB"; gigabytes from 1,000 MB on. */
+export function formatBytes(bytes: number): string {
+  const megabytes = bytes / 1e6;
+  return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(2)} GB`;
+}
+
+/** A model's size as people say it: "260 K", "3.3 M", "1.2 B". */
+export function formatParameters(count: number): string {
+  if (count < 1e6) return `${Math.round(count / 1e3)} K`;
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)} M` : `${(count / 1e9).toFixed(1)} B`;
+}
+
+/** Milliseconds below a second, else seconds with one digit. */
+export function formatDuration(milliseconds: number): string {
+  return milliseconds < 999.5 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+/** "1 token", "2 tokens". */
+export function countOf(count: number, noun: string): string {
+  return `${formatInteger(count)} ${noun}${count === 1 ? "" : "s"}`;
+}

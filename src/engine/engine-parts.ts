@@ -1,0 +1,21 @@
+import type { EngineInfo } from "../protocol/messages";
+import type { SamplingParams } from "../sampling/sampling-params";
+import type { Scheduler } from "../scheduler/scheduler";
+import type { ChatTemplate } from "../tokenizer/chat-template";
+import type { Tokenizer } from "../tokenizer/tokenizer";
+import type { ModelRunner } from "./model-runner";
+
+/** The parts that an engine is composed of; load-engine.ts makes them, tests make some of them of plain values. */
+export interface EngineParts {
+  readonly info: EngineInfo;
+  readonly scheduler: Scheduler;
+  readonly runner: ModelRunner;
+  readonly tokenizer: Tokenizer;
+  /** Null where the model's files hold none; such a model continues text, but does not chat. */
+  readonly chatTemplate: ChatTemplate | null;
+  /** Ids that end a text: the config's, and the chat template's end of turn. */
+  readonly eosTokenIds: readonly number[];
+  /** From generation_config.json; null where it says nothing. */
+  readonly samplingDefaults: { readonly [K in Exclude<keyof SamplingParams, "seed">]: number | null };
+  readonly maxModelLen: number;
+}

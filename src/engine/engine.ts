@@ -1,0 +1,205 @@
+import type { EngineInfo, GenerateEvent, GenerateRequest } from "../protocol/messages";
+import type { Request } from "../scheduler/request";
+import type { RequestUpdate } from "../scheduler/request-update";
+import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
+import { IncrementalDecoder } from "../tokenizer/incremental-decoder";
+import { assert, CairnError, toWireError } from "../util/errors";
+import type { EngineParts } from "./engine-parts";
+import { OutputProcessor } from "./output-processor";
+import { prepareRequest } from "./prepare-request";
+
+/** Steps that are submitted before the ids of the first of them were read back. */
+export const MAX_IN_FLIGHT_STEPS = 1;
+
+export type GenerateSink = (event: GenerateEvent) => void;
+
+interface LiveRequest {
+  readonly request: Request;
+  readonly sink: GenerateSink;
+  readonly output: OutputProcessor;
+}
+
+type Command =
+  | { readonly kind: "add"; readonly live: LiveRequest }
+  | { readonly kind: "abort"; readonly requestId: string };
+
+interface Completion {
+  readonly output: SchedulerOutput;
+  readonly result: StepResult;
+}
+
+/**
+ * The step loop: schedule -> submit -> update when the ids arrive, and ids -> events for each request's sink.
+ *
+ * `generate`, `abort` and the runner's promises only leave records; `#step` alone changes the scheduler's state. It runs
+ * as a microtask after a record was left, so nothing is awaited between schedule and submit, and sleeps otherwise.
+ */
+export class Engine {
+  readonly info: EngineInfo;
+  readonly #parts: EngineParts;
+  readonly #now: () => number;
+  /** Requests whose last event was not sent yet. */
+  readonly #live = new Map<string, LiveRequest>();
+  readonly #commands: Command[] = [];
+  readonly #completions: Completion[] = [];
+  #numInFlightSteps = 0;
+  #isStepDue = false;
+  /** Why the engine takes no more requests: the runner failed, an invariant broke, or it was disposed. */
+  #failure: CairnError | null = null;
+  #isDisposed = false;
+
+  /** `now` is a clock in milliseconds. */
+  constructor(parts: EngineParts, now: () => number = () => performance.now()) {
+    this.info = parts.info;
+    this.#parts = parts;
+    this.#now = now;
+  }
+
+  /**
+   * Starts a generation. All that comes of it goes to `sink`: `started`, deltas, then `done`; or `error`, always as the
+   * last event. Never throws. The sink must not throw; it may call `abort` and `generate`.
+   */
+  generate(request: GenerateRequest, sink: GenerateSink): void {
+    try {
+      if (this.#failure) throw this.#failure;
+      const live = this.#prepare(request, sink);
+      this.#live.set(request.requestId, live);
+      this.#command({ kind: "add", live });
+    } catch (error) {
+      sink({ kind: "error", error: toWireError(error) });
+    }
+  }
+
+  /** Ends a request with code `aborted`; no effect on one that ended or never was. */
+  abort(requestId: string): void {
+    if (this.#live.has(requestId)) this.#command({ kind: "abort", requestId });
+  }
+
+  /** Ends every request with code `disposed` and frees what the runner holds. Idempotent. */
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#fail(new CairnError("disposed", "The engine was disposed."));
+    this.#parts.runner.dispose();
+  }
+
+  #prepare(request: GenerateRequest, sink: GenerateSink): LiveRequest {
+    const { requestId, stop } = request;
+    if (this.#live.has(requestId)) {
+      const message = `The request id ${requestId} is in use.`;
+      throw new CairnError("invalid_request", message, { param: "requestId" });
+    }
+    const arrivalMs = this.#now();
+    const prepared = prepareRequest(request, this.#parts);
+    const decoder = new IncrementalDecoder(this.#parts.tokenizer, prepared.promptTokenIds);
+    return { request: prepared, sink, output: new OutputProcessor(decoder, stop, prepared.numPromptTokens, arrivalMs) };
+  }
+
+  #command(command: Command): void {
+    this.#commands.push(command);
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#isStepDue) return;
+    this.#isStepDue = true;
+    queueMicrotask(() => this.#step());
+  }
+
+  #step(): void {
+    this.#isStepDue = false;
+    if (this.#failure) return;
+    try {
+      for (const completion of this.#completions.splice(0)) this.#complete(completion);
+      for (const command of this.#commands.splice(0)) this.#obey(command);
+      this.#submitSteps();
+      if (this.#numInFlightSteps === 0) this.#checkIdle();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #submitSteps(): void {
+    while (this.#numInFlightSteps < MAX_IN_FLIGHT_STEPS) {
+      const output = this.#parts.scheduler.schedule();
+      if (!output) return;
+      const submitted = this.#parts.runner.submit(output);
+      this.#numInFlightSteps++;
+      submitted.then(
+        (result) => {
+          this.#completions.push({ output, result });
+          this.#wake();
+        },
+        (error) => this.#fail(error),
+      );
+      const nowMs = this.#now();
+      for (const { requestId } of output.scheduled) this.#live.get(requestId)?.output.markScheduled(nowMs);
+    }
+  }
+
+  #complete({ output, result }: Completion): void {
+    this.#numInFlightSteps--;
+    for (const update of this.#parts.scheduler.update(output, result)) {
+      const live = this.#live.get(update.requestId);
+      assert(live, () => `an update for request ${update.requestId}, which is not live`);
+      this.#guard(live, () => this.#emitUpdate(live, update));
+    }
+  }
+
+  #emitUpdate(live: LiveRequest, { requestId, newTokenIds, endsWithEos, finishReason, error }: RequestUpdate): void {
+    if (finishReason === "error") throw error;
+    const nowMs = this.#now();
+    const delta = live.output.push(newTokenIds, endsWithEos, finishReason, nowMs);
+    live.sink({ kind: "delta", text: delta.text, tokenIds: delta.tokenIds });
+    if (delta.finishReason === null) return;
+    if (finishReason === null) this.#parts.scheduler.finish(requestId, "stop");
+    this.#live.delete(requestId);
+    const { usage } = live.output;
+    live.sink({ kind: "done", finishReason: delta.finishReason, usage, timings: live.output.timings(nowMs) });
+  }
+
+  #obey(command: Command): void {
+    if (command.kind === "add") {
+      const { live } = command;
+      this.#guard(live, () => {
+        this.#parts.scheduler.addRequest(live.request);
+        live.sink({ kind: "started", promptTokenIds: live.request.promptTokenIds });
+      });
+    } else {
+      const live = this.#live.get(command.requestId);
+      if (live) this.#endWithError(live, new CairnError("aborted", "The request was aborted."));
+    }
+  }
+
+  /** What goes wrong in one request's own processing ends that request and no other. */
+  #guard(live: LiveRequest, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#endWithError(live, error);
+    }
+  }
+
+  #endWithError({ request, sink }: LiveRequest, error: unknown): void {
+    this.#parts.scheduler.abort(request.requestId);
+    this.#live.delete(request.requestId);
+    sink({ kind: "error", error: toWireError(error) });
+  }
+
+  #checkIdle(): void {
+    const { scheduler } = this.#parts;
+    assert(!scheduler.hasUnfinished, "requests wait, but nothing runs and nothing can be scheduled");
+    scheduler.checkIntegrity();
+  }
+
+  /** Ends the engine: every live request gets the error, and so does every later one. The first failure stays. */
+  #fail(thrown: unknown): void {
+    if (this.#failure) return;
+    const wire = toWireError(thrown);
+    this.#failure = thrown instanceof CairnError ? thrown : CairnError.fromWire(wire);
+    for (const { sink } of this.#live.values()) sink({ kind: "error", error: wire });
+    this.#live.clear();
+    this.#commands.length = 0;
+    this.#completions.length = 0;
+  }
+}

@@ -1,0 +1,249 @@
+import { Buffers } from "../gpu/buffers";
+import { type GpuDevice, requestDevice } from "../gpu/device";
+import { PipelineCache } from "../gpu/pipeline-cache";
+import { Profiler } from "../gpu/profiler";
+import { prefillTileTokens } from "../kernels/attention-prefill";
+import { BLOCK_SIZE, type KvGeometry, makeKvGeometry } from "../kv/geometry";
+import { type MemoryPlan, planMemory } from "../loader/memory-plan";
+import { type ModelFiles, openModelFiles } from "../loader/model-files";
+import { readWeightMap, type WeightMap } from "../loader/weight-map";
+import { streamWeights } from "../loader/weight-pieces";
+import type { ModelConfig } from "../models/config";
+import { buildDecoder } from "../models/decoder";
+import { type GenerationDefaults, parseGenerationDefaults } from "../models/generation-defaults";
+import { parseModelConfig } from "../models/parse-config";
+import { weightPlan } from "../models/registry";
+import { allocateScratch, type ScratchSizes, scratchBytes } from "../models/scratch";
+import { makeWeightLayout, tensorType, type WeightLayout } from "../models/weight-layout";
+import type { WeightPlan } from "../models/weight-plan";
+import { ModelWeights } from "../models/weights";
+import type { EngineConfig } from "../protocol/engine-config";
+import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages";
+import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
+import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
+import type { StepBufferSizes } from "../runner/step-buffer";
+import { allocateStepState, stepStateBytes } from "../runner/step-state";
+import { Scheduler } from "../scheduler/scheduler";
+import { ChatTemplate, endOfTurnIds } from "../tokenizer/chat-template";
+import { Tokenizer } from "../tokenizer/tokenizer";
+import { CairnError } from "../util/errors";
+import { ceilDiv } from "../util/math";
+import { Engine, MAX_IN_FLIGHT_STEPS } from "./engine";
+import { resolveEngineConfig } from "./engine-config";
+
+export interface LoadContext {
+  readonly gpu: GPU;
+  readonly onProgress: (progress: LoadProgress) => void;
+  readonly signal: AbortSignal;
+  /** Sees the logits of every step; for tests. */
+  readonly observeLogits?: LogitsObserver;
+}
+
+/** All that is known of a model before its weights are downloaded. */
+interface Checkpoint {
+  readonly files: ModelFiles;
+  readonly config: ModelConfig;
+  readonly generation: GenerationDefaults;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate | null;
+  readonly weightMap: WeightMap;
+  readonly plan: WeightPlan;
+  readonly layout: WeightLayout;
+}
+
+/**
+ * Makes a running engine: reads what is small, checks that all fits, then streams the weights to the GPU while the
+ * kernels compile. On failure or abort nothing stays allocated.
+ */
+export async function loadEngine(init: EngineInit, context: LoadContext): Promise<Engine> {
+  const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
+  context.onProgress({ phase: "config", loaded: 0, total: 0 });
+  const checkpoint = await readCheckpoint(init, context.signal);
+  const geometry = makeKvGeometry(checkpoint.config, init.kvDtype ?? "f16");
+  const memory = makeMemoryPlan(init, engineConfig, checkpoint, geometry);
+
+  context.onProgress({ phase: "device", loaded: 0, total: 0 });
+  const { useF16, useSubgroups, profile } = engineConfig;
+  const gpu = await requestDevice(context.gpu, { ...init.adapter, useF16, useSubgroups, profile });
+  try {
+    return await loadOnDevice(gpu, checkpoint, geometry, memory, engineConfig, context);
+  } catch (error) {
+    gpu.device.destroy();
+    throw error;
+  }
+}
+
+async function readCheckpoint(init: EngineInit, signal: AbortSignal): Promise<Checkpoint> {
+  const files = openModelFiles(init.model);
+  const configJson = await files.readJson("config.json", { signal });
+  const generationJson = await files.readJson("generation_config.json", { signal, optional: true });
+  const config = parseModelConfig(configJson, generationJson);
+  const plan = weightPlan(config);
+  const weightMap = await readWeightMap(files, signal);
+  const layout = makeWeightLayout(plan, weightMap);
+  const tokenizer = await Tokenizer.load(files, signal);
+  const chatTemplate = await ChatTemplate.load(files, signal);
+  const generation = parseGenerationDefaults(generationJson);
+  return { files, config, generation, tokenizer, chatTemplate, weightMap, plan, layout };
+}
+
+function maxChunkTokens({ maxNumBatchedTokens, maxPrefillChunkTokens }: EngineConfig): number {
+  return Math.min(maxNumBatchedTokens, maxPrefillChunkTokens ?? maxNumBatchedTokens);
+}
+
+function makeMemoryPlan(
+  init: EngineInit,
+  engineConfig: EngineConfig,
+  { config, layout }: Checkpoint,
+  geometry: KvGeometry,
+): MemoryPlan {
+  return planMemory({
+    geometry,
+    weightBytes: layout.bytes,
+    scratchBytes: (maxModelLen) =>
+      scratchBytes(config, scratchSizes(engineConfig, maxModelLen)) +
+      stepStateBytes(stepBufferSizes(engineConfig, config, geometry, maxModelLen)),
+    maxModelLen: init.maxModelLen ?? null,
+    kvCacheBytes: engineConfig.kvCacheBytes,
+    gpuMemoryBytes: engineConfig.gpuMemoryBytes,
+    maxPositionEmbeddings: config.maxPositionEmbeddings,
+    maxNumRunning: engineConfig.maxNumRunning,
+    maxChunkTokens: maxChunkTokens(engineConfig),
+  });
+}
+
+function scratchSizes(engineConfig: EngineConfig, maxModelLen: number): ScratchSizes {
+  return { maxTokens: engineConfig.maxNumBatchedTokens, maxRows: engineConfig.maxNumRunning, maxModelLen };
+}
+
+function stepBufferSizes(
+  engineConfig: EngineConfig,
+  config: ModelConfig,
+  geometry: KvGeometry,
+  maxModelLen: number,
+): StepBufferSizes {
+  return {
+    maxTokens: engineConfig.maxNumBatchedTokens,
+    maxRows: engineConfig.maxNumRunning,
+    maxBlocksPerRow: ceilDiv(maxModelLen, BLOCK_SIZE),
+    numGroups: geometry.groups.length,
+    prefillTileTokens: prefillTileTokens(config.numHeads, config.numKvHeads),
+  };
+}
+
+async function loadOnDevice(
+  gpu: GpuDevice,
+  checkpoint: Checkpoint,
+  geometry: KvGeometry,
+  memory: MemoryPlan,
+  engineConfig: EngineConfig,
+  context: LoadContext,
+): Promise<Engine> {
+  const { config, plan, layout, tokenizer, chatTemplate, generation, files } = checkpoint;
+  const { device, maxBindingBytes } = gpu;
+  const { maxModelLen } = memory;
+  const buffers = new Buffers(device);
+  const pipelines = new PipelineCache(device);
+  const weights = await ModelWeights.allocate(device, buffers, pipelines, config, plan, layout, maxBindingBytes);
+  const sizes = stepBufferSizes(engineConfig, config, geometry, maxModelLen);
+  const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
+  const pool = await allocateKvPool(buffers, geometry, memory.numBlocks, memory.minBlocks, maxBindingBytes);
+  const state = allocateStepState(buffers, sizes);
+  // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
+  const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
+
+  const compiling = buildDecoder(
+    {
+      config,
+      variant,
+      kvType: geometry.dtype,
+      buffers,
+      pipelines,
+      weights,
+      scratch,
+      kvLayers: kvLayerBindings(geometry, pool, config.layers.length, sizes),
+      ...state,
+      maxModelLen,
+      gemvUpToTokens: engineConfig.useGemvUpToTokens,
+      fusedNorm: engineConfig.useFusedNorm,
+    },
+    plan,
+  );
+  compiling.catch(() => {}); // Reported below, after the upload.
+  await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
+  context.onProgress({ phase: "compile", loaded: layout.bytes, total: layout.bytes });
+
+  const runner = await GpuModelRunner.create({
+    gpu,
+    buffers,
+    pipelines,
+    variant,
+    sizes,
+    state,
+    stages: await compiling,
+    logits: scratch.logits,
+    vocabSize: config.vocabSize,
+    submitTargetMs: engineConfig.submitTargetMs,
+    maxInFlightSteps: MAX_IN_FLIGHT_STEPS,
+    profiler: engineConfig.profile ? new Profiler(gpu, buffers) : null,
+    observeLogits: context.observeLogits ?? null,
+  });
+  const { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens } = engineConfig;
+  const scheduler = new Scheduler({
+    geometry,
+    numBlocks: pool.numBlocks,
+    maxNumRunning,
+    maxNumBatchedTokens,
+    maxPrefillChunkTokens,
+    maxModelLen,
+  });
+  const info: EngineInfo = {
+    modelId: files.modelId,
+    architecture: config.architecture,
+    numParameters: layout.numParameters,
+    weightBytes: layout.bytes,
+    vocabSize: config.vocabSize,
+    maxModelLen,
+    kvDtype: geometry.dtype,
+    kvCacheBytes: pool.numBlocks * geometry.pageBytes,
+    numBlocks: pool.numBlocks,
+    hasChatTemplate: chatTemplate !== null,
+    adapter: gpu.adapter,
+    features: variant,
+  };
+  const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
+  const eosTokenIds = [...new Set([...config.eosTokenIds, ...endOfTurn])];
+  context.onProgress({ phase: "ready", loaded: layout.bytes, total: layout.bytes });
+  return new Engine({
+    info,
+    scheduler,
+    runner,
+    tokenizer,
+    chatTemplate,
+    eosTokenIds,
+    samplingDefaults: generation,
+    maxModelLen,
+  });
+}
+
+async function uploadWeights(
+  { device }: GpuDevice,
+  { files, weightMap, layout }: Checkpoint,
+  weights: ModelWeights,
+  { maxPieceBytes }: EngineConfig,
+  { signal, onProgress }: LoadContext,
+): Promise<void> {
+  const pieces = streamWeights(files, weightMap, {
+    names: layout.tensors,
+    maxPieceBytes,
+    signal,
+    onProgress: (file, loaded, total) => onProgress({ phase: "weights", file, loaded, total }),
+  });
+  for await (const piece of pieces) {
+    weights.upload(piece, tensorType(piece.tensor));
+    // Keeps at most one piece in the queue, so that a fast download does not pile up in memory.
+    await device.queue.onSubmittedWorkDone();
+  }
+  if (signal.aborted) throw new CairnError("aborted", "The load was aborted.");
+  weights.finish();
+}

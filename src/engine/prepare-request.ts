@@ -1,0 +1,69 @@
+import type { GenerateRequest, PromptInput } from "../protocol/messages";
+import type { SamplingParams } from "../sampling/sampling-params";
+import { Request } from "../scheduler/request";
+import { encodeChat } from "../tokenizer/chat-template";
+import { CairnError } from "../util/errors";
+import type { EngineParts } from "./engine-parts";
+
+/** OpenAI's defaults, for what neither the caller nor the model's generation_config.json sets. */
+const OPENAI_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0 } as const;
+
+/**
+ * What the caller sent as the scheduler wants it. Throws `invalid_request` for token ids that the model does not have,
+ * and `chat_template` where the messages cannot be rendered.
+ */
+export function prepareRequest(request: GenerateRequest, parts: EngineParts): Request {
+  const { requestId, input, maxTokens, sampling } = request;
+  return new Request({
+    requestId,
+    promptTokenIds: encodePrompt(input, parts),
+    sampling: resolveSampling(sampling, parts.samplingDefaults),
+    // The scheduler ends a request at the end of the context anyway.
+    maxTokens: maxTokens ?? parts.maxModelLen,
+    eosTokenIds: parts.eosTokenIds,
+  });
+}
+
+function encodePrompt(input: PromptInput, { tokenizer, chatTemplate, info }: EngineParts): readonly number[] {
+  switch (input.kind) {
+    case "tokens":
+      checkTokenIds(input.tokenIds, info.vocabSize);
+      return input.tokenIds;
+    case "text":
+      return tokenizer.encode(input.text, { addSpecialTokens: true });
+    case "chat":
+      if (!chatTemplate) {
+        const reason = "the model's files hold no chat template";
+        throw new CairnError("chat_template", `This model cannot chat: ${reason}. Use completions.`, { reason });
+      }
+      return encodeChat(chatTemplate, tokenizer, input.messages);
+    default:
+      return input satisfies never;
+  }
+}
+
+function checkTokenIds(tokenIds: readonly number[], vocabSize: number): void {
+  const index = tokenIds.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+  if (index < 0) return;
+  const param = `prompt[${index}]`;
+  const message = `${param} is ${tokenIds[index]}; the model's token ids go from 0 to ${vocabSize - 1}.`;
+  throw new CairnError("invalid_request", message, { param, value: tokenIds[index], vocabSize });
+}
+
+function resolveSampling(
+  given: GenerateRequest["sampling"],
+  defaults: EngineParts["samplingDefaults"],
+): SamplingParams {
+  return {
+    temperature: given.temperature ?? defaults.temperature ?? OPENAI_SAMPLING.temperature,
+    topK: given.topK ?? defaults.topK ?? OPENAI_SAMPLING.topK,
+    topP: given.topP ?? defaults.topP ?? OPENAI_SAMPLING.topP,
+    minP: given.minP ?? defaults.minP ?? OPENAI_SAMPLING.minP,
+    seed: given.seed ?? randomSeed(),
+  };
+}
+
+function randomSeed(): readonly [low: number, high: number] {
+  const [low, high] = crypto.getRandomValues(new Uint32Array(2));
+  return [low, high];
+}

@@ -1,0 +1,7 @@
+export { CairnEngine, type EngineInfo } from "./api/cairn-engine";
+export { CompletionStream } from "./api/completion-stream";
+export type { ChatCompletions, Completions, RequestOptions } from "./api/completions";
+export { createEngine } from "./api/create-engine";
+export type { AdapterOptions, CreateEngineOptions, EngineConfig, LoadProgress } from "./api/engine-options";
+export type * from "./api/openai-types";
+export { CairnError, type ErrorCode, type ErrorData } from "./util/errors";

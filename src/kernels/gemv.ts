@@ -1,0 +1,86 @@
+import source from "../../shaders/gemv.wgsl?raw";
+import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
+import { f32, packParams, u32 } from "../gpu/params";
+import { ceilDiv } from "../util/math";
+import { countLane, type Epilogue, epilogueOverrides, type LinearOutput } from "./linear";
+import { activationModule, gridModule, rowModule, stepModule, type WeightType, weightModules } from "./modules";
+import { type DeviceVariant, enables, reduceModule } from "./variants";
+
+/** out [tokens, rows] = in [tokens, width] x weights [rows, width]^T for at most 8 tokens, with RMSNorm of the input folded in. */
+export const gemv = defineKernel({
+  label: "gemv",
+  source: { name: "gemv.wgsl", source },
+  bindings: {
+    params: "uniform",
+    step: "read",
+    x: "read",
+    y: "read",
+    norms: "read",
+    weights: "read",
+    x_out: "read_write",
+    out: "read_write",
+  },
+  overrides: ["IN_WIDTH", "PROLOGUE", "EPILOGUE", "ACTIVATION"],
+});
+
+/** Token counts that have a pipeline of their own; a batch uses the smallest that holds it. */
+export const GEMV_TOKEN_TILES = [1, 2, 4, 8] as const;
+export type GemvTokenTile = (typeof GEMV_TOKEN_TILES)[number];
+
+export type Prologue = "none" | "norm" | "post-norm";
+
+export interface GemvOptions {
+  readonly width: number;
+  readonly weightType: WeightType;
+  readonly tokenTile: GemvTokenTile;
+  readonly prologue: Prologue;
+  readonly epilogue: Epilogue;
+}
+
+export function gemvVariant(
+  device: DeviceVariant,
+  options: GemvOptions,
+): KernelVariant<"IN_WIDTH" | "PROLOGUE" | "EPILOGUE" | "ACTIVATION"> {
+  return {
+    prelude: {
+      enables: enables({ subgroups: device.subgroups }),
+      constants: { WG: "64u", M_TILE: `${options.tokenTile}u` },
+    },
+    modules: [
+      gridModule,
+      stepModule,
+      rowModule,
+      activationModule,
+      reduceModule(device),
+      weightModules[options.weightType],
+    ],
+    overrides: {
+      IN_WIDTH: options.width,
+      PROLOGUE: { none: 0, norm: 1, "post-norm": 2 }[options.prologue],
+      ...epilogueOverrides(options.epilogue),
+    },
+  };
+}
+
+export interface GemvParams extends LinearOutput {
+  /** Offsets into `norms` in units of eight elements. */
+  readonly normOffset: number;
+  readonly postOffset: number;
+  readonly eps: number;
+  /** With prologue `post-norm`: this slice stores the new residual. */
+  readonly storesX: boolean;
+}
+
+export const packGemvParams = (p: GemvParams) =>
+  packParams([
+    u32(p.numRows),
+    u32(p.outStride),
+    u32(p.outOffset),
+    u32(countLane(p.rows)),
+    u32(p.normOffset),
+    u32(p.postOffset),
+    f32(p.eps),
+    u32(Number(p.storesX)),
+  ]);
+
+export const gemvGrid = (numRows: number): Grid => foldGrid(ceilDiv(numRows, 4));

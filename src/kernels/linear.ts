@@ -1,0 +1,28 @@
+/** What GEMV and GEMM share: where the input comes from, what is done with the sums, which step count they cover. */
+export type Activation = "silu" | "gelu_tanh";
+
+export type Epilogue =
+  /** out = sum */
+  | { readonly kind: "store" }
+  /** out += sum */
+  | { readonly kind: "add" }
+  /** Rows are gate, up, gate, up ...; out[n / 2] = activation(gate) * up */
+  | { readonly kind: "gate"; readonly activation: Activation };
+
+export const epilogueOverrides = (epilogue: Epilogue) => ({
+  EPILOGUE: { store: 0, add: 1, gate: 2 }[epilogue.kind],
+  ACTIVATION: epilogue.kind === "gate" && epilogue.activation === "gelu_tanh" ? 1 : 0,
+});
+
+/** Which of the step's counts is the number of input rows. */
+export type RowCount = "tokens" | "logit-rows";
+export const countLane = (rows: RowCount) => (rows === "tokens" ? 0 : 3);
+
+export interface LinearOutput {
+  readonly numRows: number;
+  /** Elements from one token's output to the next. */
+  readonly outStride: number;
+  /** Column of the slice's row 0 in the output. */
+  readonly outOffset: number;
+  readonly rows: RowCount;
+}

@@ -1,0 +1,40 @@
+import activation from "../../shaders/common/activation.wgsl?raw";
+import grid from "../../shaders/common/grid.wgsl?raw";
+import kvAddress from "../../shaders/common/kv_address.wgsl?raw";
+import kvLoadF16 from "../../shaders/common/kv_load_f16.wgsl?raw";
+import kvLoadF32 from "../../shaders/common/kv_load_f32.wgsl?raw";
+import kvStoreF16 from "../../shaders/common/kv_store_f16.wgsl?raw";
+import kvStoreF32 from "../../shaders/common/kv_store_f32.wgsl?raw";
+import row from "../../shaders/common/row.wgsl?raw";
+import step from "../../shaders/common/step.wgsl?raw";
+import weightBf16 from "../../shaders/common/weight_bf16.wgsl?raw";
+import weightF16 from "../../shaders/common/weight_f16.wgsl?raw";
+import weightF32 from "../../shaders/common/weight_f32.wgsl?raw";
+import type { WgslModule } from "../gpu/wgsl";
+
+export type WeightType = "f32" | "f16" | "bf16";
+export type KvType = "f16" | "f32";
+
+const common = (file: string, source: string): WgslModule => ({ name: `common/${file}.wgsl`, source });
+
+export const activationModule = common("activation", activation);
+export const gridModule = common("grid", grid);
+export const kvAddressModule = common("kv_address", kvAddress);
+export const rowModule = common("row", row);
+export const stepModule = common("step", step);
+
+export const weightModules: Readonly<Record<WeightType, WgslModule>> = {
+  f32: common("weight_f32", weightF32),
+  f16: common("weight_f16", weightF16),
+  bf16: common("weight_bf16", weightBf16),
+};
+
+export const kvLoadModules: Readonly<Record<KvType, WgslModule>> = {
+  f16: common("kv_load_f16", kvLoadF16),
+  f32: common("kv_load_f32", kvLoadF32),
+};
+
+export const kvStoreModules: Readonly<Record<KvType, WgslModule>> = {
+  f16: common("kv_store_f16", kvStoreF16),
+  f32: common("kv_store_f32", kvStoreF32),
+};

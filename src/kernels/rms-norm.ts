@@ -1,0 +1,37 @@
+import source from "../../shaders/rms_norm.wgsl?raw";
+import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
+import { f32, packParams, u32 } from "../gpu/params";
+import { gridModule, rowModule, stepModule } from "./modules";
+import { type DeviceVariant, enables, reduceModule } from "./variants";
+
+/** out = norm(x) * weight by row; with `post` first x += norm(y) * postWeight. Rows of `width` f32 in units of eight. */
+export const rmsNorm = defineKernel({
+  label: "rms_norm",
+  source: { name: "rms_norm.wgsl", source },
+  bindings: { params: "uniform", step: "read", y: "read", norms: "read", x: "read_write", out: "read_write" },
+  overrides: ["IN_WIDTH", "POST", "GATHER"],
+});
+
+export interface RmsNormOptions {
+  readonly width: number;
+  readonly post: boolean;
+  /** Output row r is the token of logit row r. */
+  readonly gather: boolean;
+}
+
+export function rmsNormVariant(
+  device: DeviceVariant,
+  options: RmsNormOptions,
+): KernelVariant<"IN_WIDTH" | "POST" | "GATHER"> {
+  return {
+    prelude: { enables: enables({ subgroups: device.subgroups }), constants: { WG: "64u" } },
+    modules: [gridModule, stepModule, rowModule, reduceModule(device)],
+    overrides: { IN_WIDTH: options.width, POST: Number(options.post), GATHER: Number(options.gather) },
+  };
+}
+
+/** Offsets into `norms` in units of eight elements; `postOffset` is read only with `post`. */
+export const packRmsNormParams = (normOffset: number, postOffset: number, eps: number) =>
+  packParams([u32(normOffset), u32(postOffset), f32(eps)]);
+
+export const rmsNormGrid = (numRows: number): Grid => foldGrid(numRows);

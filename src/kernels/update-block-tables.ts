@@ -1,0 +1,16 @@
+import source from "../../shaders/update_block_tables.wgsl?raw";
+import { defineKernel, type Grid, type KernelVariant } from "../gpu/kernel";
+import { ceilDiv } from "../util/math";
+import { stepModule } from "./modules";
+
+/** Writes a step's new block ids into the block tables. */
+export const updateBlockTables = defineKernel({
+  label: "update_block_tables",
+  source: { name: "update_block_tables.wgsl", source },
+  bindings: { step: "read", block_tables: "read_write" },
+  overrides: [],
+});
+
+export const updateBlockTablesVariant: KernelVariant<never> = { prelude: {}, modules: [stepModule], overrides: {} };
+
+export const updateBlockTablesGrid = (numUpdates: number): Grid => [ceilDiv(numUpdates, 64)];

@@ -1,0 +1,13 @@
+/** One page of the pool, as the control plane sees it. */
+export class Block {
+  readonly blockId: number;
+  /** Block tables that name the block; 0 exactly while it lies in the free queue. Never counted for the null block. */
+  refCount = 0;
+  /** Neighbours in the free queue; only FreeBlockQueue touches these. */
+  previousFree: Block | null = null;
+  nextFree: Block | null = null;
+
+  constructor(blockId: number) {
+    this.blockId = blockId;
+  }
+}

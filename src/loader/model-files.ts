@@ -1,0 +1,96 @@
+import type { ModelSource } from "../protocol/messages";
+import { CairnError, type ErrorCode } from "../util/errors";
+import { ByteCursor } from "./byte-cursor";
+import { FileListSource } from "./file-list-source";
+import type { ByteRange, FileSource } from "./file-source";
+import { toReadError } from "./read-errors";
+import { UrlSource } from "./url-source";
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface JsonReadOptions extends ReadOptions {
+  /** A missing file reads as null. */
+  readonly optional?: boolean;
+  /** Code of the error for text that is not JSON; `invalid_config` unless given. */
+  readonly invalidCode?: ErrorCode;
+}
+
+export interface FileStream {
+  /** Size of the file in bytes; null where the server does not tell. */
+  readonly size: number | null;
+  readonly body: ReadableStream<Uint8Array>;
+}
+
+export interface RangeRead {
+  /** Fewer bytes than asked when the file ends inside the range. */
+  readonly bytes: Uint8Array;
+  /** Size of the whole file in bytes; null where the server does not tell. */
+  readonly fileBytes: number | null;
+}
+
+/**
+ * The files of one model, by name. A missing file throws `model_file_missing` { file, status? }, a failed transfer
+ * `network` { file, status? }, the caller's signal `aborted`.
+ */
+export class ModelFiles {
+  readonly #source: FileSource;
+
+  constructor(source: FileSource) {
+    this.#source = source;
+  }
+
+  /** Last path segment of the URL, or the folder's name. */
+  get modelId(): string {
+    return this.#source.modelId;
+  }
+
+  readText(file: string, options?: ReadOptions & { readonly optional?: false }): Promise<string>;
+  readText(file: string, options: ReadOptions & { readonly optional?: boolean }): Promise<string | null>;
+  async readText(file: string, { signal, optional }: JsonReadOptions = {}): Promise<string | null> {
+    try {
+      const { body } = await this.#source.open(file, { signal });
+      return await new Response(body as BodyInit).text();
+    } catch (thrown) {
+      const error = toReadError(thrown, file, signal);
+      if (optional && error.code === "model_file_missing") return null;
+      throw error;
+    }
+  }
+
+  async readJson(file: string, options: JsonReadOptions = {}): Promise<unknown> {
+    const text = await this.readText(file, options);
+    if (text === null) return null;
+    try {
+      return JSON.parse(text);
+    } catch (thrown) {
+      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      const code = options.invalidCode ?? "invalid_config";
+      throw new CairnError(code, `"${file}" is not JSON: ${reason}`, { file, reason }, { cause: thrown });
+    }
+  }
+
+  /** Some bytes of a file. Where the server ignores ranges, what comes before is skipped and the rest not transferred. */
+  async readRange(file: string, range: ByteRange, signal?: AbortSignal): Promise<RangeRead> {
+    const opened = await this.#source.open(file, { range, signal });
+    const cursor = new ByteCursor(file, opened, signal);
+    try {
+      const bytes = new Uint8Array(range.end - range.start);
+      const numBytes = (await cursor.skipTo(range.start)) ? await cursor.readInto(bytes) : 0;
+      return { bytes: bytes.subarray(0, numBytes), fileBytes: opened.totalBytes };
+    } finally {
+      await cursor.close();
+    }
+  }
+
+  /** A whole file from its first byte. The caller reads the body to its end or cancels it. */
+  async stream(file: string, { signal }: ReadOptions = {}): Promise<FileStream> {
+    const { totalBytes, body } = await this.#source.open(file, { signal });
+    return { size: totalBytes, body };
+  }
+}
+
+export function openModelFiles(source: ModelSource): ModelFiles {
+  return new ModelFiles(source.kind === "url" ? new UrlSource(source.url) : new FileListSource(source.files));
+}

@@ -1,0 +1,45 @@
+import type { Buffers } from "../gpu/buffers";
+import type { PipelineCache } from "../gpu/pipeline-cache";
+import type { KvLayerParams } from "../kernels/kv-layer";
+import type { KvType } from "../kernels/modules";
+import type { DeviceVariant } from "../kernels/variants";
+import type { ModelConfig } from "./config";
+import type { Scratch } from "./scratch";
+import type { StepShape } from "./step-shape";
+import type { ModelWeights } from "./weights";
+
+/** A layer's place in the KV cache. */
+export interface KvLayerBinding {
+  readonly params: KvLayerParams;
+  readonly plane: GPUBuffer;
+}
+
+/** Everything that the layers of a model are built from. */
+export interface BuildContext {
+  readonly config: ModelConfig;
+  readonly variant: DeviceVariant;
+  readonly kvType: KvType;
+  readonly buffers: Buffers;
+  readonly pipelines: PipelineCache;
+  readonly weights: ModelWeights;
+  readonly scratch: Scratch;
+  readonly kvLayers: readonly KvLayerBinding[];
+  /** The step buffer, the row state that the sampler writes, and the block tables; see runner/. */
+  readonly step: GPUBuffer;
+  readonly lastIds: GPUBuffer;
+  readonly blockTables: GPUBuffer;
+  readonly maxModelLen: number;
+  /** Batches of up to this many rows use GEMV; 0 switches it off. */
+  readonly gemvUpToTokens: number;
+  /** Fold norms into GEMV's prologue. */
+  readonly fusedNorm: boolean;
+}
+
+export function usesGemv(context: BuildContext, numRows: number): boolean {
+  return numRows <= context.gemvUpToTokens;
+}
+
+/** Whether this step's norms run inside GEMV; then the residual of a post-norm model changes buffers within a layer. */
+export function usesFusedNorm(context: BuildContext, step: StepShape): boolean {
+  return context.fusedNorm && usesGemv(context, step.numTokens);
+}

@@ -1,0 +1,125 @@
+import { gemm, gemmGrid, gemmVariant, packGemmParams } from "../../kernels/gemm";
+import {
+  GEMV_TOKEN_TILES,
+  type GemvTokenTile,
+  gemv,
+  gemvGrid,
+  gemvVariant,
+  type Prologue,
+  packGemvParams,
+} from "../../kernels/gemv";
+import type { Epilogue, RowCount } from "../../kernels/linear";
+import { assert } from "../../util/errors";
+import { type BuildContext, usesGemv } from "../build-context";
+import type { Op, StepShape } from "../step-shape";
+import type { Linear } from "../weights";
+
+export interface LinearOptions {
+  readonly linear: Linear;
+  readonly input: GPUBuffer;
+  readonly output: GPUBuffer;
+  /** Elements from one row of the output to the next. */
+  readonly outStride: number;
+  readonly rows: RowCount;
+  readonly epilogue: Epilogue;
+  /** The input stays in f16's range. */
+  readonly boundedInput: boolean;
+}
+
+/** RMSNorm of the input inside the matmul; `post` also adds norm(branch) to the residual and stores it in `nextResidual`. */
+export interface FusedNorm {
+  readonly normOffset: number;
+  readonly post: { readonly offset: number; readonly branch: GPUBuffer; readonly nextResidual: GPUBuffer } | null;
+}
+
+const countOf = (rows: RowCount, step: StepShape) => (rows === "tokens" ? step.numTokens : step.numLogitRows);
+
+/** output = input x weights^T: GEMV for few rows, else GEMM. */
+export async function buildLinear(context: BuildContext, options: LinearOptions): Promise<Op> {
+  const [few, many] = await Promise.all([buildGemv(context, options, null), buildGemm(context, options)]);
+  return (encoder, step) => {
+    const op = usesGemv(context, countOf(options.rows, step)) ? few : many;
+    op(encoder, step);
+  };
+}
+
+/** The GEMV path alone; only for steps of at most `gemvUpToTokens` rows. */
+export async function buildGemv(context: BuildContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
+  const { linear, epilogue } = options;
+  const tiles = GEMV_TOKEN_TILES.filter((tile) => tile / 2 < context.gemvUpToTokens);
+  const prologue: Prologue = norm === null ? "none" : norm.post ? "post-norm" : "norm";
+  const pipelines = await Promise.all(
+    tiles.map((tokenTile) =>
+      context.pipelines.get(
+        gemv,
+        gemvVariant(context.variant, { width: linear.width, weightType: linear.type, tokenTile, prologue, epilogue }),
+      ),
+    ),
+  );
+  if (pipelines.length === 0) return () => {};
+  const slices = linear.slices.map((slice) => {
+    const params = packGemvParams({
+      ...outputParams(options, slice),
+      normOffset: (norm?.normOffset ?? 0) / 8,
+      postOffset: (norm?.post?.offset ?? 0) / 8,
+      eps: context.config.rmsNormEps,
+      storesX: slice.firstRow === 0,
+    });
+    const bindGroup = pipelines[0].bind(`gemv.${linear.name}`, {
+      params: { buffer: context.buffers.uniform(`gemv.${linear.name}.params`, params) },
+      step: { buffer: context.step },
+      x: { buffer: options.input },
+      y: { buffer: norm?.post?.branch ?? context.weights.norms },
+      norms: { buffer: context.weights.norms },
+      weights: { buffer: slice.buffer },
+      x_out: { buffer: norm?.post?.nextResidual ?? context.scratch.unused },
+      out: { buffer: options.output },
+    });
+    return { bindGroup, grid: gemvGrid(slice.numRows) };
+  });
+  return (encoder, step) => {
+    const pipeline = pipelines[tileIndex(tiles, countOf(options.rows, step))];
+    for (const { bindGroup, grid } of slices) encoder.dispatch(pipeline, bindGroup, grid);
+  };
+}
+
+function tileIndex(tiles: readonly GemvTokenTile[], count: number): number {
+  const index = tiles.findIndex((tile) => tile >= count);
+  assert(index >= 0, () => `GEMV over ${count} rows`);
+  return index;
+}
+
+async function buildGemm(context: BuildContext, options: LinearOptions): Promise<Op> {
+  const { linear, epilogue, boundedInput } = options;
+  const pipeline = await context.pipelines.get(
+    gemm,
+    gemmVariant(context.variant, { width: linear.width, weightType: linear.type, epilogue, boundedInput }),
+  );
+  const slices = linear.slices.map((slice) => ({
+    numRows: slice.numRows,
+    bindGroup: pipeline.bind(`gemm.${linear.name}`, {
+      params: {
+        buffer: context.buffers.uniform(`gemm.${linear.name}.params`, packGemmParams(outputParams(options, slice))),
+      },
+      step: { buffer: context.step },
+      x: { buffer: options.input },
+      weights: { buffer: slice.buffer },
+      out: { buffer: options.output },
+    }),
+  }));
+  return (encoder, step) => {
+    for (const { bindGroup, numRows } of slices) {
+      encoder.dispatch(pipeline, bindGroup, gemmGrid(numRows, countOf(options.rows, step)));
+    }
+  };
+}
+
+function outputParams(options: LinearOptions, slice: { readonly firstRow: number; readonly numRows: number }) {
+  const rowsPerOutput = options.epilogue.kind === "gate" ? 2 : 1;
+  return {
+    numRows: slice.numRows,
+    outStride: options.outStride,
+    outOffset: slice.firstRow / rowsPerOutput,
+    rows: options.rows,
+  };
+}

@@ -1,0 +1,27 @@
+/** Every switch and size of the engine. `createEngine({ engine: { ... } })` overrides any of them by name. */
+export interface EngineConfig {
+  /** Requests in one batch; rows of the step state on the GPU. */
+  readonly maxNumRunning: number;
+  /** Token budget of a step. */
+  readonly maxNumBatchedTokens: number;
+  /** Longest prefill chunk of one request in a step, in tokens; null leaves it to the token budget. */
+  readonly maxPrefillChunkTokens: number | null;
+  /** Bytes of the KV cache; null takes what fits beside the weights. */
+  readonly kvCacheBytes: number | null;
+  /** Bytes that weights, KV cache and buffers may take together; null asks the device's limits only. */
+  readonly gpuMemoryBytes: number | null;
+  /** Weights are streamed to the GPU in pieces of at most this many bytes. */
+  readonly maxPieceBytes: number;
+  /** Long steps are cut into submits of about this length, so that the page stays responsive. */
+  readonly submitTargetMs: number;
+  /** Use 16-bit float arithmetic where the device has it. */
+  readonly useF16: boolean;
+  /** Use subgroup operations where the device has them. */
+  readonly useSubgroups: boolean;
+  /** Norm and the matmul behind it in one kernel. */
+  readonly useFusedNorm: boolean;
+  /** Matmuls over at most this many tokens take the GEMV kernel; 0 switches it off. */
+  readonly useGemvUpToTokens: number;
+  /** Take GPU timestamps of every kernel. */
+  readonly profile: boolean;
+}

@@ -1,0 +1,113 @@
+import type { SamplingParams } from "../sampling/sampling-params";
+import type { WireError } from "../util/errors";
+
+/** What the page may set about the device. */
+export interface AdapterOptions {
+  readonly powerPreference?: "low-power" | "high-performance";
+  /** Ask for the browser's software adapter. */
+  readonly forceFallback?: boolean;
+}
+
+/** Where a model's files come from, as plain data. `url` is absolute and ends in a slash. */
+export type ModelSource =
+  | { readonly kind: "url"; readonly url: string }
+  | { readonly kind: "files"; readonly files: readonly File[] };
+
+/** `createEngine`'s options once they crossed to the worker; callbacks and signals stay behind as Comlink proxies. */
+export interface EngineInit {
+  readonly model: ModelSource;
+  readonly maxModelLen?: number;
+  readonly kvDtype?: "f16" | "f32";
+  readonly kvCacheBytes?: number;
+  readonly adapter?: AdapterOptions;
+  /** Overrides of EngineConfig (engine/engine-config.ts), checked by name there. */
+  readonly engine?: Readonly<Record<string, unknown>>;
+}
+
+/** Progress of createEngine. Bytes are those of the weights. */
+export interface LoadProgress {
+  readonly phase: "config" | "device" | "weights" | "compile" | "ready";
+  readonly file?: string;
+  readonly loaded: number;
+  readonly total: number;
+}
+
+/** What an engine that is ready says about itself. */
+export interface EngineInfo {
+  /** Last path segment of the URL or the folder's name. */
+  readonly modelId: string;
+  readonly architecture: string;
+  readonly numParameters: number;
+  readonly weightBytes: number;
+  readonly vocabSize: number;
+  /** Longest prompt + completion, in tokens. */
+  readonly maxModelLen: number;
+  readonly kvDtype: "f16" | "f32";
+  readonly kvCacheBytes: number;
+  readonly numBlocks: number;
+  readonly hasChatTemplate: boolean;
+  readonly adapter: { readonly vendor: string; readonly architecture: string; readonly description: string };
+  readonly features: { readonly f16: boolean; readonly subgroups: boolean };
+}
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly name?: string;
+}
+
+export type PromptInput =
+  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[] }
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "tokens"; readonly tokenIds: readonly number[] };
+
+/** A generation as the API layer asks for it; what the caller left out is null and gets the model's default. */
+export interface GenerateRequest {
+  readonly requestId: string;
+  readonly input: PromptInput;
+  /** Most tokens to generate; null = as many as the context allows. */
+  readonly maxTokens: number | null;
+  readonly sampling: { readonly [K in keyof SamplingParams]: SamplingParams[K] | null };
+  /** Strings that end the text; they are not part of it. */
+  readonly stop: readonly string[];
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedTokens: number;
+}
+
+/** Milliseconds, from the arrival of the request in the worker. */
+export interface Timings {
+  readonly queueMs: number;
+  readonly timeToFirstTokenMs: number;
+  readonly totalMs: number;
+}
+
+/** Worker -> page, over the request's own MessagePort. `started` comes first; `done` or `error` comes last. */
+export type GenerateEvent =
+  | { readonly kind: "started"; readonly promptTokenIds: readonly number[] }
+  /** Text that became complete, and the ids since the last delta; either may be empty. */
+  | { readonly kind: "delta"; readonly text: string; readonly tokenIds: readonly number[] }
+  | { readonly kind: "done"; readonly finishReason: FinishReason; readonly usage: Usage; readonly timings: Timings }
+  | { readonly kind: "error"; readonly error: WireError };
+
+/** Page -> worker, over the same port. */
+export type GenerateCommand = { readonly kind: "abort" };
+
+/** The worker's face to the page (Comlink). Errors cross as WireError and are CairnError on both sides. */
+export interface EngineWorkerApi {
+  /** `onProgress` is a Comlink proxy. `cancel` aborts the load when a message arrives on it. */
+  init(
+    init: EngineInit,
+    onProgress: ((progress: LoadProgress) => void) | null,
+    cancel: MessagePort | null,
+  ): Promise<EngineInfo>;
+  /** Starts a generation; events flow over `port`. Resolves when the request was accepted; never rejects (failures are `error` events). */
+  generate(request: GenerateRequest, port: MessagePort): Promise<void>;
+  /** Ends every request with code `disposed`, frees the device. Idempotent. */
+  dispose(): Promise<void>;
+}

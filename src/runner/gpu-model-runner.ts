@@ -1,0 +1,200 @@
+import { type Buffers, USAGE } from "../gpu/buffers";
+import type { GpuDevice } from "../gpu/device";
+import { Encoder } from "../gpu/encoder";
+import type { ComputePipeline } from "../gpu/kernel";
+import type { PipelineCache } from "../gpu/pipeline-cache";
+import type { Profiler } from "../gpu/profiler";
+import {
+  packSampleParams,
+  packSamplingRow,
+  SAMPLED_NOT_FINITE,
+  SAMPLED_ROW_WORDS,
+  SAMPLING_ROW_WORDS,
+  sample,
+  sampleGrid,
+  sampleVariant,
+} from "../kernels/sample";
+import { updateBlockTables, updateBlockTablesGrid, updateBlockTablesVariant } from "../kernels/update-block-tables";
+import type { DeviceVariant } from "../kernels/variants";
+import { logitsStride } from "../models/scratch";
+import type { Op } from "../models/step-shape";
+import type { NewRow, SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
+import { CairnError } from "../util/errors";
+import { ReadbackRing } from "./readback-ring";
+import { packStep, type StepBufferSizes } from "./step-buffer";
+import type { StepState } from "./step-state";
+import { SubmitPacer } from "./submit-pacer";
+
+/** Sees the logits of every step that samples, before its result is known: [logit rows, vocab], in batch order. For tests. */
+export type LogitsObserver = (output: SchedulerOutput, logits: Float32Array) => void;
+
+export interface GpuModelRunnerParts {
+  readonly gpu: GpuDevice;
+  readonly buffers: Buffers;
+  readonly pipelines: PipelineCache;
+  readonly variant: DeviceVariant;
+  readonly sizes: StepBufferSizes;
+  readonly state: StepState;
+  /** The forward pass: scratch.logits from the step buffer. */
+  readonly stages: readonly Op[];
+  readonly logits: GPUBuffer;
+  readonly vocabSize: number;
+  readonly submitTargetMs: number;
+  readonly maxInFlightSteps: number;
+  readonly profiler: Profiler | null;
+  readonly observeLogits: LogitsObserver | null;
+}
+
+/** SchedulerOutput -> GPU commands -> ids. Steps run in the order of their submits. */
+export class GpuModelRunner {
+  readonly #parts: GpuModelRunnerParts;
+  readonly #updateTables: { readonly pipeline: ComputePipeline; readonly bindGroup: GPUBindGroup };
+  readonly #sample: { readonly pipeline: ComputePipeline; readonly bindGroup: GPUBindGroup };
+  readonly #sampled: GPUBuffer;
+  readonly #readback: ReadbackRing;
+  readonly #pacer: SubmitPacer;
+  #failure: CairnError | null = null;
+  #isDisposed = false;
+
+  static async create(parts: GpuModelRunnerParts): Promise<GpuModelRunner> {
+    const [tables, sampler] = await Promise.all([
+      parts.pipelines.get(updateBlockTables, updateBlockTablesVariant),
+      parts.pipelines.get(sample, sampleVariant(parts.variant)),
+    ]);
+    return new GpuModelRunner(parts, tables, sampler);
+  }
+
+  private constructor(
+    parts: GpuModelRunnerParts,
+    tables: ComputePipeline<typeof updateBlockTables.bindings>,
+    sampler: ComputePipeline<typeof sample.bindings>,
+  ) {
+    const { buffers, state, sizes, vocabSize } = parts;
+    const sampledBytes = sizes.maxRows * SAMPLED_ROW_WORDS * 4;
+    this.#parts = parts;
+    this.#sampled = buffers.storage("sampled", sampledBytes);
+    this.#readback = new ReadbackRing(buffers, "sampled.readback", sampledBytes, parts.maxInFlightSteps);
+    this.#pacer = new SubmitPacer(parts.submitTargetMs);
+    this.#updateTables = {
+      pipeline: tables,
+      bindGroup: tables.bind("update_block_tables", {
+        step: { buffer: state.step },
+        block_tables: { buffer: state.blockTables },
+      }),
+    };
+    this.#sample = {
+      pipeline: sampler,
+      bindGroup: sampler.bind("sample", {
+        params: { buffer: buffers.uniform("sample.params", packSampleParams(vocabSize, logitsStride(vocabSize))) },
+        step: { buffer: state.step },
+        logits: { buffer: parts.logits },
+        rows: { buffer: state.rows },
+        last_ids: { buffer: state.lastIds },
+        sampled: { buffer: this.#sampled },
+      }),
+    };
+    this.#watchDevice();
+  }
+
+  async submit(output: SchedulerOutput): Promise<StepResult> {
+    if (this.#failure) throw this.#failure;
+    const { gpu, state, sizes, stages, profiler, observeLogits } = this.#parts;
+    for (const row of output.newRows) this.#writeRow(row);
+    const step = packStep(output, sizes);
+    gpu.device.queue.writeBuffer(state.step, 0, step.words);
+
+    const startMs = performance.now();
+    const encoder = new Encoder(gpu.device, profiler);
+    if (step.numBlockTableUpdates > 0) {
+      const { pipeline, bindGroup } = this.#updateTables;
+      encoder.dispatch(pipeline, bindGroup, updateBlockTablesGrid(step.numBlockTableUpdates));
+    }
+    const stagesPerSubmit = this.#pacer.stagesPerSubmit(stages.length, step.shape.numTokens);
+    stages.forEach((stage, index) => {
+      if (index > 0 && index % stagesPerSubmit === 0) encoder.submit();
+      stage(encoder, step.shape);
+    });
+    const { numLogitRows, numTokens } = step.shape;
+    if (numLogitRows > 0) encoder.dispatch(this.#sample.pipeline, this.#sample.bindGroup, sampleGrid(numLogitRows));
+    const slot = this.#readback.take();
+    encoder.copy(this.#sampled, slot, slot.size);
+    encoder.submit();
+
+    const logits = observeLogits && numLogitRows > 0 ? this.#readLogits(numLogitRows) : null;
+    const sampled = await this.#settle(this.#readback.read(slot, numLogitRows * SAMPLED_ROW_WORDS * 4));
+    this.#pacer.finished(stages.length, numTokens, performance.now() - startMs);
+    if (logits) observeLogits?.(output, await logits);
+    return toStepResult(output, new Uint32Array(sampled));
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#failure ??= new CairnError("disposed", "The engine was disposed.");
+    this.#parts.buffers.destroyAll();
+    this.#parts.gpu.device.destroy();
+  }
+
+  #writeRow({ row, sampling }: NewRow): void {
+    const { gpu, state } = this.#parts;
+    gpu.device.queue.writeBuffer(state.rows, row * SAMPLING_ROW_WORDS * 4, packSamplingRow(sampling));
+  }
+
+  /** The step's failure, where there was one, tells more than the refused map of its readback. */
+  async #settle<T>(readback: Promise<T>): Promise<T> {
+    try {
+      const value = await readback;
+      if (this.#failure) throw this.#failure;
+      return value;
+    } catch (error) {
+      if (this.#failure) throw this.#failure;
+      const lost = await this.#parts.gpu.device.lost;
+      throw new CairnError(
+        "device_lost",
+        `The GPU device was lost: ${lost.message}`,
+        { reason: lost.reason },
+        { cause: error },
+      );
+    }
+  }
+
+  #watchDevice(): void {
+    const { device } = this.#parts.gpu;
+    device.addEventListener("uncapturederror", (event) => {
+      const { message } = (event as GPUUncapturedErrorEvent).error;
+      this.#failure ??= new CairnError("gpu_error", `The GPU refused a command: ${message}`, { label: message });
+    });
+    void device.lost.then(({ reason, message }) => {
+      this.#failure ??= new CairnError("device_lost", `The GPU device was lost: ${message}`, { reason });
+    });
+  }
+
+  async #readLogits(numRows: number): Promise<Float32Array> {
+    const { gpu, buffers, logits, vocabSize } = this.#parts;
+    const stride = logitsStride(vocabSize);
+    const staging = buffers.create("logits.readback", numRows * stride * 4, USAGE.MAP_READ | USAGE.COPY_DST);
+    const encoder = new Encoder(gpu.device, null);
+    encoder.copy(logits, staging, staging.size);
+    encoder.submit();
+    await staging.mapAsync(1);
+    const padded = new Float32Array(staging.getMappedRange().slice(0));
+    buffers.destroy(staging);
+    const rows = new Float32Array(numRows * vocabSize);
+    for (let row = 0; row < numRows; row++) {
+      rows.set(padded.subarray(row * stride, row * stride + vocabSize), row * vocabSize);
+    }
+    return rows;
+  }
+}
+
+function toStepResult(output: SchedulerOutput, sampled: Uint32Array): StepResult {
+  const requests = output.scheduled.filter(({ samples }) => samples);
+  return {
+    stepIndex: output.stepIndex,
+    sampled: requests.map(({ requestId }, index) => ({
+      requestId,
+      tokenId: sampled[index * SAMPLED_ROW_WORDS],
+      finite: (sampled[index * SAMPLED_ROW_WORDS + 1] & SAMPLED_NOT_FINITE) === 0,
+    })),
+  };
+}

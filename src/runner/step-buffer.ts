@@ -1,0 +1,90 @@
+import type { StepShape } from "../models/step-shape";
+import type { ScheduledRequest, SchedulerOutput } from "../scheduler/scheduler-output";
+import { ceilDiv } from "../util/math";
+
+/** Sizes that the layout of the step buffer and of the block tables follows from. */
+export interface StepBufferSizes {
+  readonly maxTokens: number;
+  /** Rows of the step state. */
+  readonly maxRows: number;
+  /** Entries of a row's block table. */
+  readonly maxBlocksPerRow: number;
+  readonly numGroups: number;
+  /** Tokens that one tile of prefill attention holds. */
+  readonly prefillTileTokens: number;
+}
+
+/** Stands for a token whose id this row sampled last; STEP_LAST_SAMPLED of common/step.wgsl. */
+export const LAST_SAMPLED = 0xffffffff;
+
+const HEADER_ENTRIES = 3;
+
+export interface PackedStep {
+  /** The step buffer's contents: entries of four u32, laid out as common/step.wgsl says. */
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly shape: StepShape;
+  readonly numBlockTableUpdates: number;
+}
+
+/** Bytes that the longest step takes: every list at its longest. */
+export function stepBufferBytes(sizes: StepBufferSizes): number {
+  const { maxTokens, maxRows, numGroups, prefillTileTokens } = sizes;
+  const tiles = ceilDiv(maxTokens, prefillTileTokens) + maxRows;
+  const updates = numGroups * (ceilDiv(maxTokens, 16) + maxRows);
+  return (HEADER_ENTRIES + maxTokens + 2 * maxRows + tiles + updates) * 16;
+}
+
+/** First entry of a row's block table in one group. */
+export function blockTableOffset(sizes: StepBufferSizes, group: number, row: number): number {
+  return (group * sizes.maxRows + row) * sizes.maxBlocksPerRow;
+}
+
+export function packStep(output: SchedulerOutput, sizes: StepBufferSizes): PackedStep {
+  const tokens: number[] = [];
+  const decodeTokens: number[] = [];
+  const tiles: number[] = [];
+  const logitRows: number[] = [];
+  const updates: number[] = [];
+  let maxDecodePosition = 0;
+  for (const scheduled of output.scheduled) {
+    const { row, startPosition, numTokens } = scheduled;
+    const first = tokens.length / 4;
+    pushTokens(tokens, scheduled);
+    if (numTokens === 1) {
+      decodeTokens.push(first, 0, 0, 0);
+      maxDecodePosition = Math.max(maxDecodePosition, startPosition);
+    } else {
+      for (let done = 0; done < numTokens; done += sizes.prefillTileTokens) {
+        tiles.push(first + done, Math.min(sizes.prefillTileTokens, numTokens - done), 0, 0);
+      }
+    }
+    if (scheduled.samples) logitRows.push(first + numTokens - 1, row, startPosition + numTokens, 0);
+    for (const { group, firstIndex, blockIds } of scheduled.blockTableUpdates) {
+      const offset = blockTableOffset(sizes, group, row) + firstIndex;
+      blockIds.forEach((blockId, index) => {
+        updates.push(offset + index, blockId, 0, 0);
+      });
+    }
+  }
+  const lists = [tokens, decodeTokens, tiles, logitRows, updates];
+  const [numTokens, numDecodeTokens, numPrefillTiles, numLogitRows, numUpdates] = lists.map((list) => list.length / 4);
+  const decodeOffset = HEADER_ENTRIES + numTokens;
+  const tilesOffset = decodeOffset + numDecodeTokens;
+  const logitsOffset = tilesOffset + numPrefillTiles;
+  const header = [
+    [numTokens, numDecodeTokens, numPrefillTiles, numLogitRows],
+    [decodeOffset, tilesOffset, logitsOffset, logitsOffset + numLogitRows],
+    [numUpdates, 0, 0, 0],
+  ];
+  return {
+    words: Uint32Array.from([...header, ...lists].flat()),
+    shape: { numTokens, numLogitRows, numDecodeTokens, numPrefillTiles, maxDecodePosition },
+    numBlockTableUpdates: numUpdates,
+  };
+}
+
+function pushTokens(tokens: number[], { row, startPosition, numTokens, tokens: source }: ScheduledRequest): void {
+  for (let i = 0; i < numTokens; i++) {
+    tokens.push(source.kind === "ids" ? source.ids[i] : LAST_SAMPLED, startPosition + i, row, 0);
+  }
+}

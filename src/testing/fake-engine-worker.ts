@@ -1,0 +1,88 @@
+import { expose } from "comlink";
+import type { WorkerLike } from "../api/worker-connection";
+import { installErrorTransfer } from "../protocol/comlink-errors";
+import type { EngineInfo, EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
+import { CairnError, toWireError } from "../util/errors";
+import { EngineService, type ServedEngine } from "../worker/engine-service";
+
+export const FAKE_INFO: EngineInfo = {
+  modelId: "tiny",
+  architecture: "llama",
+  numParameters: 10,
+  weightBytes: 20,
+  vocabSize: 100,
+  maxModelLen: 64,
+  kvDtype: "f16",
+  kvCacheBytes: 1024,
+  numBlocks: 8,
+  hasChatTemplate: true,
+  adapter: { vendor: "none", architecture: "none", description: "none" },
+  features: { f16: false, subgroups: false },
+};
+
+type Sink = (event: GenerateEvent) => void;
+
+/** An engine that does what the test says: each request's events are sent by hand. */
+export class FakeEngine implements ServedEngine {
+  readonly info = FAKE_INFO;
+  readonly requests: GenerateRequest[] = [];
+  readonly aborted: string[] = [];
+  numDisposals = 0;
+  readonly #sinks = new Map<string, Sink>();
+  readonly #onRequest: (engine: FakeEngine, request: GenerateRequest) => void;
+
+  constructor(onRequest: (engine: FakeEngine, request: GenerateRequest) => void = () => {}) {
+    this.#onRequest = onRequest;
+  }
+
+  generate(request: GenerateRequest, sink: Sink): void {
+    this.requests.push(request);
+    this.#sinks.set(request.requestId, sink);
+    this.#onRequest(this, request);
+  }
+
+  abort(requestId: string): void {
+    this.aborted.push(requestId);
+    this.send(requestId, { kind: "error", error: toWireError(new CairnError("aborted", "aborted in the worker")) });
+  }
+
+  dispose(): void {
+    this.numDisposals++;
+  }
+
+  send(requestId: string, ...events: readonly GenerateEvent[]): void {
+    for (const event of events) this.#sinks.get(requestId)?.(event);
+  }
+}
+
+export type FakeLoad = (
+  init: EngineInit,
+  context: { onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
+) => Promise<ServedEngine>;
+
+/** A Worker in the same thread: the real service behind real ports, with a loader of the test's own. */
+export class FakeWorker extends EventTarget implements WorkerLike {
+  readonly #channel = new MessageChannel();
+  isTerminated = false;
+
+  constructor(load: FakeLoad) {
+    super();
+    installErrorTransfer();
+    expose(new EngineService({ gpu: {}, load }), this.#channel.port2);
+    this.#channel.port1.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
+  }
+
+  postMessage(message: unknown, transfer: Transferable[] = []): void {
+    this.#channel.port1.postMessage(message, transfer);
+  }
+
+  terminate(): void {
+    this.isTerminated = true;
+    this.#channel.port1.close();
+  }
+
+  /** As the browser does when the script fails to load or throws outside any call. */
+  fail(message: string): void {
+    this.dispatchEvent(Object.assign(new Event("error"), { message }));
+  }
+}

@@ -1,0 +1,116 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { GenerateEvent, GenerateRequest } from "../protocol/messages";
+import { FAKE_INFO, FakeEngine } from "../testing/fake-engine-worker";
+import { CairnError } from "../util/errors";
+import { EngineService } from "./engine-service";
+
+const INIT = { model: { kind: "url", url: "https://models.test/tiny/" } } as const;
+const REQUEST: GenerateRequest = {
+  requestId: "r1",
+  input: { kind: "text", text: "a" },
+  maxTokens: 1,
+  sampling: { temperature: null, topK: null, topP: null, minP: null, seed: null },
+  stop: [],
+};
+
+const ports: MessagePort[] = [];
+function channel(): MessageChannel {
+  const made = new MessageChannel();
+  ports.push(made.port1, made.port2);
+  return made;
+}
+afterEach(() => {
+  for (const port of ports.splice(0)) port.close();
+});
+
+function receive(port: MessagePort): GenerateEvent[] {
+  const events: GenerateEvent[] = [];
+  port.onmessage = ({ data }) => events.push(data);
+  return events;
+}
+
+describe("EngineService", () => {
+  it("rejects init with no_webgpu where there is no GPU", async () => {
+    const load = vi.fn();
+    const service = new EngineService({ gpu: null, load });
+    await expect(service.init(INIT, null, null)).rejects.toMatchObject({ code: "no_webgpu" });
+    expect(load).not.toHaveBeenCalled();
+  });
+
+  it("loads with the GPU it was given and tells the engine's info", async () => {
+    const gpu = { name: "gpu" };
+    const load = vi.fn(async () => new FakeEngine());
+    const service = new EngineService({ gpu, load });
+    expect(await service.init(INIT, null, null)).toEqual(FAKE_INFO);
+    expect(load).toHaveBeenCalledExactlyOnceWith(INIT, expect.objectContaining({ gpu }));
+    await expect(service.init(INIT, null, null)).rejects.toMatchObject({ code: "internal" });
+  });
+
+  it("disposes of an engine that was ready only after the cancel message", async () => {
+    const engine = new FakeEngine();
+    const { port1, port2 } = channel();
+    const load = async (_: unknown, { signal }: { signal: AbortSignal }) => {
+      port1.postMessage(null);
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      return engine;
+    };
+    const service = new EngineService({ gpu: {}, load });
+    await expect(service.init(INIT, null, port2)).rejects.toMatchObject({ code: "aborted" });
+    expect(engine.numDisposals).toBe(1);
+  });
+
+  it("disposes while it loads: init rejects with disposed", async () => {
+    const load = (_: unknown, { signal }: { signal: AbortSignal }) =>
+      new Promise<FakeEngine>((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("any"))));
+    const service = new EngineService({ gpu: {}, load });
+    const rejection = expect(service.init(INIT, null, null)).rejects.toMatchObject({ code: "disposed" });
+    await service.dispose();
+    await rejection;
+  });
+
+  it("sends events over the request's port and takes aborts from it", async () => {
+    const engine = new FakeEngine();
+    const service = new EngineService({ gpu: {}, load: async () => engine });
+    await service.init(INIT, null, null);
+    const { port1, port2 } = channel();
+    const events = receive(port1);
+    await service.generate(REQUEST, port2);
+    engine.send("r1", { kind: "started", promptTokenIds: [3] });
+    port1.postMessage({ kind: "abort" });
+    await vi.waitFor(() => expect(events).toHaveLength(2));
+    expect(events).toMatchObject([
+      { kind: "started", promptTokenIds: [3] },
+      { kind: "error", error: { code: "aborted" } },
+    ]);
+    expect(engine.aborted).toEqual(["r1"]);
+  });
+
+  it("answers a request with an error event when there is no engine", async () => {
+    const failing = new EngineService({
+      gpu: {},
+      load: () => Promise.reject(new CairnError("no_adapter", "none")),
+    });
+    await expect(failing.init(INIT, null, null)).rejects.toMatchObject({ code: "no_adapter" });
+    const fresh = new EngineService({ gpu: {}, load: async () => new FakeEngine() });
+    for (const [service, code] of [
+      [failing, "no_adapter"],
+      [fresh, "internal"],
+    ] as const) {
+      const { port1, port2 } = channel();
+      const events = receive(port1);
+      await service.generate(REQUEST, port2);
+      await vi.waitFor(() => expect(events).toMatchObject([{ kind: "error", error: { code } }]));
+    }
+  });
+
+  it("disposes of the engine, also twice and before init", async () => {
+    const engine = new FakeEngine();
+    const service = new EngineService({ gpu: {}, load: async () => engine });
+    await service.init(INIT, null, null);
+    await service.dispose();
+    await service.dispose();
+    expect(engine.numDisposals).toBe(2);
+    await new EngineService({ gpu: {}, load: async () => engine }).dispose();
+    expect(engine.numDisposals).toBe(2);
+  });
+});

@@ -1,0 +1,90 @@
+import type {
+  EngineInfo,
+  EngineInit,
+  EngineWorkerApi,
+  GenerateCommand,
+  GenerateEvent,
+  GenerateRequest,
+  LoadProgress,
+} from "../protocol/messages";
+import { assert, CairnError, toWireError } from "../util/errors";
+
+/** What the service needs of an Engine. */
+export interface ServedEngine {
+  readonly info: EngineInfo;
+  generate(request: GenerateRequest, sink: (event: GenerateEvent) => void): void;
+  abort(requestId: string): void;
+  dispose(): void;
+}
+
+export interface EngineServiceOptions<Device> {
+  /** The worker's `navigator.gpu`; null where the browser has no WebGPU. */
+  readonly gpu: Device | null;
+  load(
+    init: EngineInit,
+    context: { gpu: Device; onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
+  ): Promise<ServedEngine>;
+}
+
+/** The worker's side of the thread boundary: one engine behind Comlink calls, one port a request. */
+export class EngineService<Device> implements EngineWorkerApi {
+  readonly #options: EngineServiceOptions<Device>;
+  readonly #loading = new AbortController();
+  #engine: Promise<ServedEngine> | null = null;
+
+  constructor(options: EngineServiceOptions<Device>) {
+    this.#options = options;
+  }
+
+  /** May be called once. Rejects with what is wrong: `no_webgpu`, `aborted`, `disposed`, or what loading threw. */
+  async init(
+    init: EngineInit,
+    onProgress: ((progress: LoadProgress) => void) | null,
+    cancel: MessagePort | null,
+  ): Promise<EngineInfo> {
+    assert(!this.#engine, "the engine was initialized twice");
+    if (cancel) {
+      cancel.onmessage = () => this.#loading.abort(new CairnError("aborted", "The load was aborted."));
+    }
+    this.#engine = this.#load(init, onProgress ?? (() => {}));
+    try {
+      return (await this.#engine).info;
+    } finally {
+      cancel?.close();
+    }
+  }
+
+  async generate(request: GenerateRequest, port: MessagePort): Promise<void> {
+    const send = (event: GenerateEvent) => port.postMessage(event);
+    try {
+      assert(this.#engine, "a request came before the engine was initialized");
+      const engine = await this.#engine;
+      port.onmessage = ({ data }: MessageEvent<GenerateCommand>) => {
+        if (data.kind === "abort") engine.abort(request.requestId);
+      };
+      engine.generate(request, send);
+    } catch (error) {
+      send({ kind: "error", error: toWireError(error) });
+    }
+  }
+
+  async dispose(): Promise<void> {
+    this.#loading.abort(new CairnError("disposed", "The engine was disposed while it was loading."));
+    const engine = await this.#engine?.catch(() => null);
+    engine?.dispose();
+  }
+
+  async #load(init: EngineInit, onProgress: (progress: LoadProgress) => void): Promise<ServedEngine> {
+    const { gpu, load } = this.#options;
+    if (gpu === null) throw new CairnError("no_webgpu", "This browser has no WebGPU, or not in workers.");
+    const { signal } = this.#loading;
+    try {
+      const engine = await load(init, { gpu, onProgress, signal });
+      if (!signal.aborted) return engine;
+      engine.dispose();
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+    throw signal.reason;
+  }
+}

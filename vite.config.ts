@@ -1,0 +1,14 @@
+import { defineConfig } from "vite";
+import { stripWgslPlugin } from "./scripts/strip-wgsl.ts";
+import { workerSource } from "./scripts/worker-source-plugin.ts";
+
+/** The chat page. Paths are relative, so that it can be served from any folder. */
+export default defineConfig(({ command }) => ({
+  base: "./",
+  plugins: [workerSource(), ...(command === "build" ? [stripWgslPlugin()] : [])],
+  build: {
+    outDir: "dist-page",
+    target: "es2022",
+    modulePreload: { polyfill: false },
+  },
+}));
