@@ -1,20 +1,6 @@
 import { defineConfig } from "@playwright/test";
+import { HEADLESS_ARGS, SOFTWARE_GPU_ARGS } from "./scripts/browser-args.mjs";
 import { findBrowser } from "./scripts/find-browser.mjs";
-
-/** The software adapter everywhere, also where there is a GPU: what a test sees does not depend on the machine. */
-const BROWSER_ARGS = [
-  "--headless=new",
-  "--no-sandbox",
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--disable-quic",
-  "--no-first-run",
-  // Names other than localhost do not resolve, so that nothing can come to depend on them.
-  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-];
 
 export default defineConfig({
   testDir: "e2e",
@@ -26,7 +12,8 @@ export default defineConfig({
   reporter: "list",
   use: {
     browserName: "chromium",
-    launchOptions: { executablePath: findBrowser(), args: BROWSER_ARGS },
+    // The software adapter everywhere, also where there is a GPU: what a test sees does not depend on the machine.
+    launchOptions: { executablePath: findBrowser(), args: [...HEADLESS_ARGS, ...SOFTWARE_GPU_ARGS] },
     screenshot: "only-on-failure",
   },
 });

@@ -10,5 +10,6 @@ export default defineConfig(({ command }) => ({
     outDir: "dist-page",
     target: "es2022",
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: ["index.html", "bench.html"] },
   },
 }));

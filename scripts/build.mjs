@@ -16,7 +16,7 @@ if (wants("--library", LIBRARY_MARKER)) {
   await must(runTool("vite", ["build", "--config", "vite.lib.config.ts", "--logLevel", "warn"]));
   rmSync(join(ROOT, "dist/types"), { recursive: true, force: true });
   await must(runTool("tsc", ["-p", "tsconfig.build.json"]));
-  addExtensions(join(ROOT, "dist/types"));
+  finishDeclarations(join(ROOT, "dist/types"));
 }
 
 async function must(/** @type {Promise<number>} */ exitCode) {
@@ -25,14 +25,16 @@ async function must(/** @type {Promise<number>} */ exitCode) {
 }
 
 /**
- * Relative imports in declarations get their `.js`, so that they also resolve under `moduleResolution: nodenext`.
+ * Relative imports get their `.js`, so that they also resolve under `moduleResolution: nodenext`; the entry names the one
+ * library beyond ES2023 that it needs, so that the reader's tsconfig need not.
  * @param {string} dir
  */
-function addExtensions(dir) {
+function finishDeclarations(dir) {
   for (const entry of readdirSync(dir, { withFileTypes: true, recursive: true })) {
     if (!entry.isFile()) continue;
     const file = join(entry.parentPath ?? entry.path, entry.name);
     const text = readFileSync(file, "utf8");
-    writeFileSync(file, text.replace(/(from |import\(|import )"(\.{1,2}\/[^"]+)"/g, '$1"$2.js"'));
+    const head = file === join(dir, "index.d.ts") ? '/// <reference lib="esnext.disposable" />\n' : "";
+    writeFileSync(file, head + text.replace(/(from |import\(|import )"(\.{1,2}\/[^"]+)"/g, '$1"$2.js"'));
   }
 }

@@ -26,8 +26,8 @@ var<workgroup> dots: array<f32, ROWS * TILE_KEYS * 4u>;
 
 // K (0) or V (1) of the TILE_KEYS keys from `first` on; keys outside [low, end) read as zero, whatever their slots hold.
 fn load_tile(k_or_v: u32, first: u32, low: u32, end: u32, table: u32, kv_head: u32, lid: u32) {
-  let block = block_tables[table + first / KV_BLOCK_SIZE];
-  let base = kv_address(params.layer, block, k_or_v, kv_head) + first % KV_BLOCK_SIZE * HEAD_DIM;
+  let block_id = block_tables[table + first / KV_BLOCK_SIZE];
+  let base = kv_address(params.layer, block_id, k_or_v, kv_head) + first % KV_BLOCK_SIZE * HEAD_DIM;
   for (var i = lid; i < TILE_KEYS * VECS / 2u; i += THREADS) {
     var values = mat2x4<f32>();
     let key = first + i / (VECS / 2u);

@@ -84,9 +84,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     q_out[out + HALF + 1u] = params.q_scale * second.y;
     return;
   }
-  let block = block_tables[params.layer.table_offset + token.z * params.layer.table_stride + token.y / KV_BLOCK_SIZE];
+  let block_id = block_tables[params.layer.table_offset + token.z * params.layer.table_stride + token.y / KV_BLOCK_SIZE];
   let kv_head = (head - params.num_heads) % num_kv_heads;
-  let element = kv_address(params.layer, block, select(0u, 1u, is_v), kv_head) + token.y % KV_BLOCK_SIZE * HEAD_DIM + pair;
+  let element = kv_address(params.layer, block_id, select(0u, 1u, is_v), kv_head) + token.y % KV_BLOCK_SIZE * HEAD_DIM + pair;
   kv_store2(element, first);
   kv_store2(element + HALF, second);
 }

@@ -12,7 +12,7 @@ interface Layer {
 /** docs/architecture.md draws these. Every layer may also import util, and types of sampling and protocol. */
 const LAYERS: Readonly<Record<string, Layer>> = {
   index: { values: ["api", "util/errors"] },
-  api: { values: ["protocol", "loader/load-plan", "loader/file-cache"] },
+  api: { values: ["protocol", "loader/memory-plan"] },
   protocol: { values: [] },
   worker: { values: ["protocol", "engine", "offload/storage"] },
   engine: { values: ["scheduler", "kv", "offload", "runner", "models", "loader", "tokenizer", "sampling", "gpu"] },
@@ -34,14 +34,15 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 };
 /** Programs for the developer: they may import anything, and nothing may import them. */
 const TOOLS = new Set(["bench", "simulate"]);
-const TESTING = "testing";
+/** Code that only tests run: folders of its own, and files beside the sources. No layer holds it. */
+const TEST_FOLDER = /^(testing|kernels\/reference)\//;
+const TEST_FILE = /\.(test|fixture|cases)$/;
 const WITHOUT_GPU = new Set(["scheduler", "kv", "offload", "sampling", "tokenizer", "loader"]);
 
 const layerOf = (path: string): string => path.split("/")[0] ?? path;
-const isTestCode = ({ path }: SourceModule): boolean =>
-  /\.(test|fixture)$/.test(path) || path.endsWith(".gpu.test") || layerOf(path) === TESTING;
+const isTestPath = (path: string): boolean => TEST_FILE.test(path) || TEST_FOLDER.test(path);
 
-const modules = readModules(fileURLToPath(new URL(".", import.meta.url))).filter((module) => !isTestCode(module));
+const modules = readModules(fileURLToPath(new URL(".", import.meta.url))).filter(({ path }) => !isTestPath(path));
 
 function isAllowed(from: string, target: string, typeOnly: boolean): boolean {
   const layer = LAYERS[layerOf(from)];
@@ -116,7 +117,7 @@ describe("src/", () => {
       imports
         .map(({ specifier }) => resolveImport(path, specifier))
         .filter((target) => target !== null && layerOf(target) !== layerOf(path))
-        .filter((target) => TOOLS.has(layerOf(target ?? "")) || /^testing\/|\.(test|fixture)$/.test(target ?? ""))
+        .filter((target) => TOOLS.has(layerOf(target ?? "")) || isTestPath(target ?? ""))
         .map((target) => `${path} -> ${target}`),
     );
     expect(violations).toEqual([]);

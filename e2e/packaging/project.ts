@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,9 +51,11 @@ export class TempProject {
     cpSync(join(ROOT, from), join(this.dir, to), { recursive: true });
   }
 
-  /** Runs Node in the project and returns what it printed; throws where it fails, with what it printed to stderr. */
+  /** Runs Node in the project and returns what it printed; throws where it fails, with all that it printed. */
   node(...args: string[]): string {
-    return execFileSync(process.execPath, args, { cwd: this.dir, encoding: "utf8", stdio: "pipe" });
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: this.dir, encoding: "utf8" });
+    if (status !== 0) throw new Error(`node ${args.join(" ")} ended with ${status}:\n${stdout}${stderr}`);
+    return stdout;
   }
 
   remove(): void {

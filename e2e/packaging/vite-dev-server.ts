@@ -1,38 +1,37 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 export interface ViteDevServer {
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** Starts the project's own Vite and resolves once it says that it listens. */
+/** Starts the project's own Vite and resolves once it answers. */
 export async function startViteDevServer(projectDir: string): Promise<ViteDevServer> {
   const port = await freePort();
-  const args = [join("node_modules", "vite", "bin", "vite.js"), "--host", "127.0.0.1", "--port", `${port}`];
-  const child = spawn(process.execPath, [...args, "--strictPort"], {
-    cwd: projectDir,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const url = `http://127.0.0.1:${port}`;
+  const args = ["node_modules/vite/bin/vite.js", "--host", "127.0.0.1", "--port", `${port}`, "--strictPort"];
+  const child = spawn(process.execPath, args, { cwd: projectDir, stdio: ["ignore", "ignore", "inherit"] });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  let output = "";
-  await new Promise<void>((resolve, reject) => {
-    const read = (data: Buffer): void => {
-      output += data;
-      if (output.includes(`:${port}`)) resolve();
-    };
-    child.stdout.on("data", read);
-    child.stderr.on("data", read);
-    child.once("exit", (code) => reject(new Error(`Vite ended with code ${code}: ${output}`)));
-  });
+  while (!(await answers(url))) {
+    if (child.exitCode !== null) throw new Error(`Vite ended with code ${child.exitCode}.`);
+    await setTimeout(100);
+  }
   return {
-    url: `http://127.0.0.1:${port}`,
+    url,
     close: () => {
       child.kill();
       return exited;
     },
   };
+}
+
+async function answers(url: string): Promise<boolean> {
+  return fetch(url).then(
+    (response) => response.ok,
+    () => false,
+  );
 }
 
 function freePort(): Promise<number> {

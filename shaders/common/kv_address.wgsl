@@ -10,7 +10,7 @@ struct KvLayer {
 }
 
 // First element of token 0 of a block, for K (0) or V (1) of a head.
-fn kv_address(layer: KvLayer, block: u32, k_or_v: u32, head: u32) -> u32 {
-  return block * layer.page_elements + layer.slot_offset
+fn kv_address(layer: KvLayer, block_id: u32, k_or_v: u32, head: u32) -> u32 {
+  return block_id * layer.page_elements + layer.slot_offset
     + (k_or_v * layer.num_kv_heads + head) * KV_BLOCK_SIZE * HEAD_DIM;
 }

@@ -30,7 +30,7 @@ async function start(events: readonly GenerateEvent[]) {
   const served = new FakeEngine((engine, { requestId }) => engine.send(requestId, ...events));
   const worker = new FakeWorker(async () => served);
   workers.push(worker);
-  const connection = new WorkerConnection(worker);
+  const connection = new WorkerConnection(worker, null);
   const init = { model: { kind: "url", url: "https://models.test/tiny/" } } as const;
   return { served, worker, engine: new CairnEngine(connection, await connection.init(init, null, null)) };
 }

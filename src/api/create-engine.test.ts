@@ -6,14 +6,17 @@ import { createEngine } from "./create-engine";
 
 const workers: FakeWorker[] = [];
 let load: FakeLoad;
+/** What another script than the engine's exposes; undefined for the engine's. */
+let otherApi: object | undefined;
 
 beforeEach(() => {
   load = async () => new FakeEngine();
+  otherApi = undefined;
   vi.stubGlobal(
     "Worker",
     class extends FakeWorker {
       constructor(readonly url: string | URL) {
-        super((init, context) => load(init, context));
+        super((init, context) => load(init, context), otherApi);
         workers.push(this);
       }
     },
@@ -96,8 +99,52 @@ describe("createEngine", () => {
       queueMicrotask(() => workers[0].fail("SyntaxError"));
       return new Promise(() => {});
     };
-    await expect(create()).rejects.toMatchObject({ code: "worker_failed", data: { reason: "SyntaxError" } });
+    await expect(create()).rejects.toMatchObject({
+      code: "worker_failed",
+      data: { reason: "SyntaxError", url: "/worker.js" },
+    });
     await vi.waitFor(() => expect(workers[0].isTerminated).toBe(true));
+  });
+
+  it("rejects with worker_failed, by its URL, when there is no worker script at workerUrl", async () => {
+    load = () => new Promise(() => {});
+    const creating = create();
+    // A script that is not found is an error event without a message.
+    await vi.waitFor(() => expect(workers).toHaveLength(1));
+    workers[0].dispatchEvent(new Event("error"));
+    await expect(creating).rejects.toMatchObject({
+      code: "worker_failed",
+      message: "The engine's worker (/worker.js) failed: it could not be loaded.",
+      data: { reason: "it could not be loaded", url: "/worker.js" },
+    });
+    expect(workers[0].isTerminated).toBe(true);
+  });
+
+  it("rejects with worker_failed when the worker's script is another one", async () => {
+    otherApi = { identify: async () => "another worker" };
+    await expect(create()).rejects.toMatchObject({
+      code: "worker_failed",
+      data: { reason: "its script is not that of Cairn's worker", url: "/worker.js" },
+    });
+    expect(workers[0].isTerminated).toBe(true);
+  });
+
+  it("waits no longer than 10 s for a script that never answers", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      otherApi = { identify: () => new Promise(() => {}) };
+      const creating = create();
+      const rejection = expect(creating).rejects.toMatchObject({
+        code: "worker_failed",
+        data: { reason: "its script did not answer within 10 s", url: "/worker.js" },
+      });
+      await vi.advanceTimersByTimeAsync(10_000);
+      await rejection;
+      expect(workers[0].isTerminated).toBe(true);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("rejects with worker_failed when the browser refuses the worker at once", async () => {

@@ -12,7 +12,7 @@ import { WorkerConnection } from "./worker-connection";
 export async function createEngine(options: CreateEngineOptions): Promise<CairnEngine> {
   const { init, workerUrl, onProgress, signal } = validateEngineOptions(options);
   if (signal?.aborted) throw abortedError(signal.reason);
-  const connection = new WorkerConnection(await startWorker(workerUrl));
+  const connection = new WorkerConnection(await startWorker(workerUrl), workerUrl && String(workerUrl));
   const info = await connection.init(init, onProgress, signal);
   return new CairnEngine(connection, info);
 }

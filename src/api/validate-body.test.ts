@@ -160,8 +160,12 @@ describe("validateCompletionBody", () => {
     expect(completion({ prompt: [2, 0, 7] }).request.input).toEqual({ kind: "tokens", tokenIds: [2, 0, 7] });
   });
 
-  it.each([[undefined], [null], [["a"]], [[-1]], [[1.5]], [[[1]]], [7]])("refuses the prompt %j", (prompt) => {
+  it.each([[undefined], [null], [7]])("refuses the prompt %j", (prompt) => {
     expect(() => completion({ prompt })).toThrow(refusal("invalid_request", "prompt"));
+  });
+
+  it.each([["a"], [-1], [1.5], [[1]], [null]])("refuses %j among the ids of a prompt, by its place", (notAnId) => {
+    expect(() => completion({ prompt: [2, notAnId, 3] })).toThrow(refusal("invalid_request", "prompt[1]"));
   });
 
   it.each(["messages", "max_completion_tokens", "echo", "suffix", "best_of"])("refuses %s", (field) => {

@@ -54,9 +54,8 @@ export function validateCompletionBody(value: unknown, modelId: string): ValidBo
 
 function validatePrompt(value: unknown): PromptInput {
   if (typeof value === "string") return { kind: "text", text: value };
-  const isTokenIds = Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
-  if (!isTokenIds) throw invalid("prompt", "a string or an array of token ids");
-  return { kind: "tokens", tokenIds: value };
+  if (!Array.isArray(value)) throw invalid("prompt", "a string or an array of token ids");
+  return { kind: "tokens", tokenIds: value.map((id, index) => anInteger(0)(id, `prompt[${index}]`)) };
 }
 
 function validateGeneration(body: Fields, modelId: string, input: PromptInput, maxTokens: number | null): ValidBody {

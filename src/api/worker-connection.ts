@@ -1,18 +1,32 @@
-import { type Endpoint, proxy, type Remote, transfer, wrap } from "comlink";
+import { proxy, type Remote, transfer, wrap } from "comlink";
 import { installErrorTransfer } from "../protocol/comlink-errors";
-import type { EngineInfo, EngineInit, EngineWorkerApi, GenerateRequest, LoadProgress } from "../protocol/messages";
+import {
+  ENGINE_WORKER_NAME,
+  type EngineInfo,
+  type EngineInit,
+  type EngineWorkerApi,
+  type GenerateRequest,
+  type LoadProgress,
+} from "../protocol/messages";
 import { CairnError } from "../util/errors";
 import { abortedError, raceAbort } from "./abort";
 import { Generation } from "./generation";
 
+/** Time for the worker's script to arrive, be read, and answer; long, because the network may be slow. */
+const IDENTIFY_TIMEOUT_MS = 10_000;
+
 /** What a connection needs of a Worker. */
-export interface WorkerLike extends Endpoint {
+export interface WorkerLike {
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: object): void;
+  removeEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: object): void;
   terminate(): void;
 }
 
 /** The page's end of the thread boundary: owns the worker, knows the live generations, notices the worker's death. */
 export class WorkerConnection {
   readonly #worker: WorkerLike;
+  readonly #url: string | null;
   readonly #remote: Remote<EngineWorkerApi>;
   readonly #live = new Set<Generation>();
   /** Set once the connection is of no more use: the worker died, or the engine was disposed. */
@@ -22,15 +36,19 @@ export class WorkerConnection {
   readonly #death: Promise<never>;
   #disposal: Promise<void> | null = null;
 
-  constructor(worker: WorkerLike) {
+  /** `url`: where the worker's script is, for errors; null where the package carries it. */
+  constructor(worker: WorkerLike, url: string | null) {
     installErrorTransfer();
     this.#worker = worker;
+    this.#url = url;
     this.#remote = wrap<EngineWorkerApi>(worker);
     this.#death = new Promise((_, reject) => {
       this.#reportDeath = reject;
     });
     this.#death.catch(() => {});
-    worker.addEventListener("error", (event) => this.#die(event));
+    worker.addEventListener("error", (event) => {
+      this.#die("message" in event && event.message ? String(event.message) : "it could not be loaded");
+    });
   }
 
   /** Loads the engine. On any failure the worker is ended; an abort rejects at once and lets the worker clean up first. */
@@ -40,8 +58,10 @@ export class WorkerConnection {
     signal: AbortSignal | null,
   ): Promise<EngineInfo> {
     const cancel = new MessageChannel();
-    const loading = this.#orDeath(
-      this.#remote.init(init, onProgress && detachedProxy(onProgress), transfer(cancel.port2, [cancel.port2])),
+    const loading = this.#identify().then(() =>
+      this.#orDeath(
+        this.#remote.init(init, onProgress && detachedProxy(onProgress), transfer(cancel.port2, [cancel.port2])),
+      ),
     );
     try {
       return await raceAbort(loading, signal);
@@ -83,9 +103,23 @@ export class WorkerConnection {
     }
   }
 
-  #die(event: Event): void {
-    const message = "message" in event && event.message ? String(event.message) : "it could not be loaded";
-    const error = new CairnError("worker_failed", `The engine's worker failed: ${message}.`, { reason: message });
+  /** Rejects with `worker_failed` unless the worker runs the engine's script: any other would leave `init` waiting. */
+  async #identify(): Promise<void> {
+    const giveUp = () => this.#die(`its script did not answer within ${IDENTIFY_TIMEOUT_MS / 1000} s`);
+    const timer = setTimeout(giveUp, IDENTIFY_TIMEOUT_MS);
+    try {
+      const name = await this.#orDeath(this.#remote.identify().catch(() => null));
+      if (name !== ENGINE_WORKER_NAME) this.#die("its script is not that of Cairn's worker");
+      if (this.#failure) throw this.#failure;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #die(reason: string): void {
+    const place = this.#url === null ? "" : ` (${this.#url})`;
+    const data = { reason, ...(this.#url === null ? {} : { url: this.#url }) };
+    const error = new CairnError("worker_failed", `The engine's worker${place} failed: ${reason}.`, data);
     this.#reportDeath(error);
     if (this.#failure) return;
     this.#end(error);

@@ -1,7 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { Announcer } from "./announcer";
 import type { ChatController } from "./chat-controller";
-import { type ChatState, isStreaming, numContextTokens, type Settings } from "./chat-state";
+import { type ChatState, isStreaming, modelName, numContextTokens, type Settings } from "./chat-state";
 import { loadActions, loadErrorView } from "./error-view";
 import { watchFolderDrops } from "./folder-drop";
 import { loadView } from "./load-view";
@@ -11,10 +11,6 @@ import { PageElement } from "./page-element";
 import type { TopBar } from "./top-bar";
 import type { TurnActions } from "./turn-view";
 import { welcomeView } from "./welcome-view";
-import "./message-composer";
-import "./message-list";
-import "./settings-panel";
-import "./top-bar";
 
 /** The page: draws the controller's state, and hands what the reader does to it. */
 export class ChatApp extends PageElement {
@@ -63,7 +59,7 @@ export class ChatApp extends PageElement {
 
   protected override render(): TemplateResult {
     const state = this.#chat.state;
-    const { engine, turns, settings } = state;
+    const { choice, engine, turns, settings } = state;
     return html`<top-bar
         .canStartAnew=${turns.length > 0}
         @new-chat=${this.#newChat}
@@ -77,7 +73,7 @@ export class ChatApp extends PageElement {
           @send=${({ detail }: CustomEvent<string>) => void this.#chat.send(detail)}
           @stop=${() => this.#chat.stop()}
         ></message-composer>
-        ${engine.status === "ready" ? modelBar(engine.info, numContextTokens(turns)) : nothing}
+        ${engine.status === "ready" ? modelBar(modelName(choice, engine.info), engine.info, numContextTokens(turns)) : nothing}
       </footer>
       <settings-panel
         .settings=${settings}
@@ -132,8 +128,6 @@ export class ChatApp extends PageElement {
     void this.querySelector<MessageComposer>("message-composer")?.focus();
   }
 }
-
-customElements.define("chat-app", ChatApp);
 
 /** Not from a reader who is elsewhere already, nor on a touch screen, where it would open the keyboard over the page. */
 function mayTakeFocus(): boolean {

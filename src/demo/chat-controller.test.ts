@@ -17,6 +17,7 @@ const INFO: EngineInfo = {
   hasChatTemplate: true,
   adapter: { vendor: "", architecture: "", description: "" },
   features: { f16: false, subgroups: false },
+  warnings: [],
 };
 const FOLDER: ModelChoice = { kind: "folder", name: "other", files: [] };
 

@@ -53,6 +53,11 @@ export interface ChatState {
   readonly settings: Settings;
 }
 
+/** What the reader knows the model by. */
+export function modelName(choice: ModelChoice, info: EngineInfo): string {
+  return choice.kind === "folder" ? choice.name : info.modelId;
+}
+
 export function isStreaming(state: ChatState): boolean {
   return state.turns.at(-1)?.state.status === "streaming";
 }

@@ -56,7 +56,7 @@ const TEXTS: Readonly<Record<ErrorCode, ErrorText>> = {
   model_file_missing: {
     headline: "A file of the model is missing",
     advice:
-      "A model folder holds config.json, tokenizer.json and one or more .safetensors files, as on Hugging Face. Choose the folder that contains them directly.",
+      "A model folder holds config.json, tokenizer.json and one or more .safetensors files, as on Hugging Face. Choose the folder that holds them.",
     remedy: "other-model",
   },
   network: {

@@ -27,7 +27,7 @@ export function watchFolderDrops({ onDragging, onDrop }: FolderDropHandlers): ()
       event.preventDefault();
       onDragging(false);
       const { name, files } = await droppedFiles(event.dataTransfer);
-      if (files.length > 0) onDrop(name, files);
+      onDrop(name, files);
     },
     { signal },
   );

@@ -80,5 +80,3 @@ export class MessageComposer extends PageElement {
     void this.focus();
   }
 }
-
-customElements.define("message-composer", MessageComposer);

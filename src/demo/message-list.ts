@@ -21,6 +21,7 @@ export class MessageList extends PageElement {
   declare actions: TurnActions;
   declare isFollowing: boolean;
   declare expandedIds: ReadonlySet<number>;
+  readonly #resizes = new ResizeObserver(() => this.#follow());
   #lastTurnId: number | null = null;
   #scrollTop = 0;
 
@@ -37,8 +38,18 @@ export class MessageList extends PageElement {
     this.#lastTurnId = lastTurnId;
   }
 
+  protected override firstUpdated(): void {
+    // A keyboard that opens on a phone must not cover what is being read.
+    if (this.#scroller) this.#resizes.observe(this.#scroller);
+  }
+
   protected override updated(): void {
-    if (this.isFollowing) this.#scrollToEnd();
+    this.#follow();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#resizes.disconnect();
   }
 
   protected override render(): TemplateResult {
@@ -67,14 +78,16 @@ export class MessageList extends PageElement {
     this.#scrollTop = scrollTop;
   }
 
-  #scrollToEnd(): void {
-    const scroller = this.querySelector(".scroller");
-    if (scroller) scroller.scrollTop = scroller.scrollHeight;
+  get #scroller(): HTMLElement | null {
+    return this.querySelector(".scroller");
+  }
+
+  #follow(): void {
+    const scroller = this.#scroller;
+    if (this.isFollowing && scroller) scroller.scrollTop = scroller.scrollHeight;
   }
 
   #expand(turnId: number): void {
     this.expandedIds = new Set(this.expandedIds).add(turnId);
   }
 }
-
-customElements.define("message-list", MessageList);

@@ -4,12 +4,12 @@ import { adapterName } from "./adapter-name";
 import { formatInteger, formatParameters } from "./format";
 
 /** One quiet line: which model answers, how large it is, how full its context is, and what it runs on. */
-export function modelBar(info: EngineInfo, numUsedTokens: number | null): TemplateResult {
+export function modelBar(name: string, info: EngineInfo, numUsedTokens: number | null): TemplateResult {
   const size = formatInteger(info.maxModelLen);
   const context =
     numUsedTokens === null ? `${size} tokens of context` : `${formatInteger(numUsedTokens)} of ${size} tokens used`;
   return html`<ul class="facts model-bar" aria-label="Model">
-    <li class="model-name">${info.modelId}</li>
+    <li class="model-name">${name}</li>
     <li>${formatParameters(info.numParameters)} parameters</li>
     <li>${context}</li>
     <li>${adapterName(info.adapter)}</li>

@@ -92,5 +92,3 @@ export class SettingsPanel extends PageElement {
     this.invalidKeys = invalidKeys;
   }
 }
-
-customElements.define("settings-panel", SettingsPanel);

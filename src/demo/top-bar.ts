@@ -47,9 +47,6 @@ export class TopBar extends PageElement {
     const files = Array.from(input.files ?? []);
     // Cleared, so that choosing the same folder again is a change.
     input.value = "";
-    if (files.length === 0) return;
     this.dispatchEvent(new CustomEvent("open-folder", { detail: { name: folderName(files), files } }));
   }
 }
-
-customElements.define("top-bar", TopBar);

@@ -8,7 +8,7 @@ import { STARTERS } from "./starters";
 export function welcomeView(choice: ModelChoice, info: EngineInfo, ask: (prompt: string) => void): TemplateResult {
   return html`<section class="stage welcome">
     ${cairnMark()}
-    ${choice.kind === "embedded" ? embeddedIntro(ask) : folderIntro(info)}
+    ${choice.kind === "embedded" ? embeddedIntro(ask) : folderIntro(choice.name, info)}
   </section>`;
 }
 
@@ -31,8 +31,8 @@ function embeddedIntro(ask: (prompt: string) => void): TemplateResult {
     <p class="fine-print">It runs on your own device: what you type is sent nowhere.</p>`;
 }
 
-function folderIntro(info: EngineInfo): TemplateResult {
-  return html`<h2>${info.modelId} is ready</h2>
+function folderIntro(name: string, info: EngineInfo): TemplateResult {
+  return html`<h2>${name} is ready</h2>
     ${
       info.hasChatTemplate
         ? html`<p>It was loaded from your folder and runs on your own device. Ask it something.</p>`

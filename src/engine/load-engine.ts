@@ -2,8 +2,7 @@ import { Buffers } from "../gpu/buffers";
 import { type GpuDevice, requestDevice } from "../gpu/device";
 import { PipelineCache } from "../gpu/pipeline-cache";
 import { Profiler } from "../gpu/profiler";
-import { prefillTileTokens } from "../kernels/attention-prefill";
-import { BLOCK_SIZE, type KvGeometry, makeKvGeometry } from "../kv/geometry";
+import { type KvGeometry, makeKvGeometry } from "../kv/geometry";
 import { type MemoryPlan, planMemory } from "../loader/memory-plan";
 import { type ModelFiles, openModelFiles } from "../loader/model-files";
 import { readWeightMap, type WeightMap } from "../loader/weight-map";
@@ -21,15 +20,16 @@ import type { EngineConfig } from "../protocol/engine-config";
 import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages";
 import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
-import type { StepBufferSizes } from "../runner/step-buffer";
+import { stepBufferSizes } from "../runner/step-buffer";
 import { allocateStepState, stepStateBytes } from "../runner/step-state";
 import { Scheduler } from "../scheduler/scheduler";
+import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { ChatTemplate, endOfTurnIds } from "../tokenizer/chat-template";
 import { Tokenizer } from "../tokenizer/tokenizer";
 import { CairnError } from "../util/errors";
-import { ceilDiv } from "../util/math";
 import { Engine, MAX_IN_FLIGHT_STEPS } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
+import type { EngineParts } from "./engine-parts";
 
 export interface LoadContext {
   readonly gpu: GPU;
@@ -37,6 +37,11 @@ export interface LoadContext {
   readonly signal: AbortSignal;
   /** Sees the logits of every step; for tests. */
   readonly observeLogits?: LogitsObserver;
+}
+
+export interface LoadedParts extends EngineParts {
+  /** What `scheduler` was made from. */
+  readonly schedulerOptions: SchedulerOptions;
 }
 
 /** All that is known of a model before its weights are downloaded. */
@@ -53,9 +58,15 @@ interface Checkpoint {
 
 /**
  * Makes a running engine: reads what is small, checks that all fits, then streams the weights to the GPU while the
- * kernels compile. On failure or abort nothing stays allocated.
+ * kernels compile. On failure or abort nothing stays allocated. Rejects with what is wrong with the files, the settings
+ * or the device, and with `aborted`.
  */
 export async function loadEngine(init: EngineInit, context: LoadContext): Promise<Engine> {
+  return new Engine(await loadEngineParts(init, context));
+}
+
+/** What an engine is made of, for tests that make several over one runner; see loadEngine. */
+export async function loadEngineParts(init: EngineInit, context: LoadContext): Promise<LoadedParts> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
   const checkpoint = await readCheckpoint(init, context.signal);
@@ -102,7 +113,7 @@ function makeMemoryPlan(
     weightBytes: layout.bytes,
     scratchBytes: (maxModelLen) =>
       scratchBytes(config, scratchSizes(engineConfig, maxModelLen)) +
-      stepStateBytes(stepBufferSizes(engineConfig, config, geometry, maxModelLen)),
+      stepStateBytes(stepBufferSizes(config, geometry, scratchSizes(engineConfig, maxModelLen))),
     maxModelLen: init.maxModelLen ?? null,
     kvCacheBytes: engineConfig.kvCacheBytes,
     gpuMemoryBytes: engineConfig.gpuMemoryBytes,
@@ -116,21 +127,6 @@ function scratchSizes(engineConfig: EngineConfig, maxModelLen: number): ScratchS
   return { maxTokens: engineConfig.maxNumBatchedTokens, maxRows: engineConfig.maxNumRunning, maxModelLen };
 }
 
-function stepBufferSizes(
-  engineConfig: EngineConfig,
-  config: ModelConfig,
-  geometry: KvGeometry,
-  maxModelLen: number,
-): StepBufferSizes {
-  return {
-    maxTokens: engineConfig.maxNumBatchedTokens,
-    maxRows: engineConfig.maxNumRunning,
-    maxBlocksPerRow: ceilDiv(maxModelLen, BLOCK_SIZE),
-    numGroups: geometry.groups.length,
-    prefillTileTokens: prefillTileTokens(config.numHeads, config.numKvHeads),
-  };
-}
-
 async function loadOnDevice(
   gpu: GpuDevice,
   checkpoint: Checkpoint,
@@ -138,14 +134,14 @@ async function loadOnDevice(
   memory: MemoryPlan,
   engineConfig: EngineConfig,
   context: LoadContext,
-): Promise<Engine> {
+): Promise<LoadedParts> {
   const { config, plan, layout, tokenizer, chatTemplate, generation, files } = checkpoint;
   const { device, maxBindingBytes } = gpu;
   const { maxModelLen } = memory;
   const buffers = new Buffers(device);
   const pipelines = new PipelineCache(device);
   const weights = await ModelWeights.allocate(device, buffers, pipelines, config, plan, layout, maxBindingBytes);
-  const sizes = stepBufferSizes(engineConfig, config, geometry, maxModelLen);
+  const sizes = stepBufferSizes(config, geometry, scratchSizes(engineConfig, maxModelLen));
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, memory.numBlocks, memory.minBlocks, maxBindingBytes);
   const state = allocateStepState(buffers, sizes);
@@ -188,15 +184,18 @@ async function loadOnDevice(
     profiler: engineConfig.profile ? new Profiler(gpu, buffers) : null,
     observeLogits: context.observeLogits ?? null,
   });
+  await device.queue.onSubmittedWorkDone();
+  gpu.health.throwIfFailed();
+  if (context.signal.aborted) throw new CairnError("aborted", "The load was aborted.");
   const { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens } = engineConfig;
-  const scheduler = new Scheduler({
+  const schedulerOptions: SchedulerOptions = {
     geometry,
     numBlocks: pool.numBlocks,
     maxNumRunning,
     maxNumBatchedTokens,
     maxPrefillChunkTokens,
     maxModelLen,
-  });
+  };
   const info: EngineInfo = {
     modelId: files.modelId,
     architecture: config.architecture,
@@ -210,24 +209,28 @@ async function loadOnDevice(
     hasChatTemplate: chatTemplate !== null,
     adapter: gpu.adapter,
     features: variant,
+    warnings: generation.unsupportedFields.map(
+      (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
+    ),
   };
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
   const eosTokenIds = [...new Set([...config.eosTokenIds, ...endOfTurn])];
   context.onProgress({ phase: "ready", loaded: layout.bytes, total: layout.bytes });
-  return new Engine({
+  return {
     info,
-    scheduler,
+    scheduler: new Scheduler(schedulerOptions),
+    schedulerOptions,
     runner,
     tokenizer,
     chatTemplate,
     eosTokenIds,
     samplingDefaults: generation,
     maxModelLen,
-  });
+  };
 }
 
 async function uploadWeights(
-  { device }: GpuDevice,
+  { device, health }: GpuDevice,
   { files, weightMap, layout }: Checkpoint,
   weights: ModelWeights,
   { maxPieceBytes }: EngineConfig,
@@ -243,7 +246,7 @@ async function uploadWeights(
     weights.upload(piece, tensorType(piece.tensor));
     // Keeps at most one piece in the queue, so that a fast download does not pile up in memory.
     await device.queue.onSubmittedWorkDone();
+    health.throwIfFailed();
   }
-  if (signal.aborted) throw new CairnError("aborted", "The load was aborted.");
   weights.finish();
 }

@@ -1,4 +1,5 @@
 import { CairnError } from "../util/errors";
+import { DeviceHealth } from "./device-health";
 
 export interface DeviceRequest {
   readonly powerPreference?: GPUPowerPreference;
@@ -13,6 +14,7 @@ export interface DeviceRequest {
 
 export interface GpuDevice {
   readonly device: GPUDevice;
+  readonly health: DeviceHealth;
   readonly f16: boolean;
   readonly subgroups: boolean;
   readonly timestamps: boolean;
@@ -55,6 +57,7 @@ export async function requestDevice(gpu: GPU, request: DeviceRequest): Promise<G
     const { vendor, architecture, description } = adapter.info;
     return {
       device,
+      health: new DeviceHealth(device),
       f16,
       subgroups,
       timestamps,

@@ -59,14 +59,118 @@ const LAYER_MEMBERS = {
   "layer.num_kv_heads": 15,
 };
 
-const LINEAR = { numRows: 1, outStride: 2, outOffset: 4, rows: "logit-rows" } as const;
-const LINEAR_MEMBERS = { num_rows: 1, out_stride: 2, out_offset: 4, count_lane: 3 };
+const LINEAR = { numRows: 5, outStride: 6, outOffset: 7, rows: "logit-rows" } as const;
+const LINEAR_MEMBERS = { num_rows: 5, out_stride: 6, out_offset: 7, count_lane: 3 };
+
+const gemvVariants = (device: DeviceVariant) => [
+  ...GEMV_TOKEN_TILES.flatMap((tokenTile) =>
+    WEIGHT_TYPES.flatMap((weightType) =>
+      WIDTHS.map((width) =>
+        gemvVariant(device, { width, weightType, tokenTile, prologue: "norm", epilogue: { kind: "store" } }),
+      ),
+    ),
+  ),
+  ...EPILOGUES.flatMap((epilogue) =>
+    (["none", "norm", "post-norm"] as const).map((prologue) =>
+      gemvVariant(device, { width: 172, weightType: "f32", tokenTile: 1, prologue, epilogue }),
+    ),
+  ),
+];
 
 /** Every kernel of the engine. */
 export const allKernels: readonly KernelEntry[] = [
   {
+    kernel: repackRows,
+    variants: () => [repackRowsVariant],
+    params: {
+      words: packRepackParams({ sourceRow: 1, numRows: 2, rowBytes: 4, rowWords: 5, firstRow: 6, rowStep: 7 }),
+      members: { source_row: 1, num_rows: 2, row_bytes: 4, row_words: 5, first_row: 6, row_step: 7 },
+    },
+  },
+  { kernel: updateBlockTables, variants: () => [updateBlockTablesVariant], params: null },
+  {
     kernel: embed,
     variants: () => WEIGHT_TYPES.flatMap((type) => WIDTHS.map((width) => embedVariant(type, width))),
     params: { words: packEmbedParams(1, 2, 1.5), members: { first_id: 1, num_ids: 2, scale: 1.5 } },
+  },
+  {
+    kernel: rmsNorm,
+    variants: (device) =>
+      WIDTHS.flatMap((width) =>
+        BOTH.flatMap((post) => BOTH.map((gather) => rmsNormVariant(device, { width, post, gather }))),
+      ),
+    params: { words: packRmsNormParams(1, 2, 0.5), members: { norm_offset: 1, post_offset: 2, eps: 0.5 } },
+  },
+  {
+    kernel: gemv,
+    variants: gemvVariants,
+    params: {
+      words: packGemvParams({ ...LINEAR, normOffset: 8, postOffset: 9, eps: 0.5, storesX: true }),
+      members: { ...LINEAR_MEMBERS, norm_offset: 8, post_offset: 9, eps: 0.5, stores_x: 1 },
+    },
+  },
+  {
+    kernel: gemm,
+    variants: (device) =>
+      WEIGHT_TYPES.flatMap((weightType) =>
+        EPILOGUES.flatMap((epilogue) =>
+          BOTH.map((boundedInput) => gemmVariant(device, { width: 172, weightType, epilogue, boundedInput })),
+        ),
+      ),
+    params: { words: packGemmParams(LINEAR), members: LINEAR_MEMBERS },
+  },
+  {
+    kernel: ropeKvWrite,
+    variants: (device) =>
+      ATTENTION.flatMap((options) => BOTH.map((qkNorm) => ropeKvWriteVariant(device, { ...options, qkNorm }))),
+    params: {
+      words: packRopeKvWriteParams({
+        layer: LAYER,
+        numHeads: 1,
+        inStride: 2,
+        qScale: 0.25,
+        eps: 0.5,
+        qNormOffset: 3,
+        kNormOffset: 4,
+      }),
+      members: {
+        ...LAYER_MEMBERS,
+        num_heads: 1,
+        in_stride: 2,
+        q_scale: 0.25,
+        eps: 0.5,
+        q_norm_offset: 3,
+        k_norm_offset: 4,
+      },
+    },
+  },
+  {
+    kernel: attentionDecode,
+    variants: () => ATTENTION.map(attentionDecodeVariant),
+    params: {
+      words: packAttentionDecodeParams({ layer: LAYER, numHeads: 1, window: 2, maxSplits: 3 }),
+      members: { ...LAYER_MEMBERS, num_heads: 1, window: 2, max_splits: 3 },
+    },
+  },
+  {
+    kernel: attentionReduce,
+    variants: () => ATTENTION.map(({ headDim }) => attentionReduceVariant(headDim)),
+    params: {
+      words: packAttentionReduceParams({ numHeads: 1, window: 2, maxSplits: 3 }),
+      members: { num_heads: 1, window: 2, max_splits: 3 },
+    },
+  },
+  {
+    kernel: attentionPrefill,
+    variants: (device) => ATTENTION.map((options) => attentionPrefillVariant(device, options)),
+    params: {
+      words: packAttentionPrefillParams({ layer: LAYER, numHeads: 1, window: 2 }),
+      members: { ...LAYER_MEMBERS, num_heads: 1, window: 2 },
+    },
+  },
+  {
+    kernel: sample,
+    variants: (device) => [sampleVariant(device)],
+    params: { words: packSampleParams(5, 8), members: { num_logits: 5, logits_stride: 8 } },
   },
 ];

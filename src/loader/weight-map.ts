@@ -8,6 +8,15 @@ export type { TensorInfo } from "./safetensors";
 /** Every tensor of a checkpoint, by name, whatever file it is in. */
 export type WeightMap = ReadonlyMap<string, TensorInfo>;
 
+/** Whole rows of one tensor, seen as [rows = product of all dims but the last, columns = last dim]; 1-D is one row. */
+export interface WeightPiece {
+  readonly tensor: TensorInfo;
+  readonly firstRow: number;
+  readonly numRows: number;
+  /** Valid until the next piece is asked for: all pieces share one buffer, each from its start. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
 const SINGLE_FILE = "model.safetensors";
 const INDEX_FILE = "model.safetensors.index.json";
 

@@ -2,16 +2,7 @@ import { CairnError } from "../util/errors";
 import { ByteCursor } from "./byte-cursor";
 import type { ModelFiles } from "./model-files";
 import { invalidSafetensors } from "./safetensors";
-import type { TensorInfo, WeightMap } from "./weight-map";
-
-/** Whole rows of one tensor, seen as [rows = product of all dims but the last, columns = last dim]; 1-D is one row. */
-export interface WeightPiece {
-  readonly tensor: TensorInfo;
-  readonly firstRow: number;
-  readonly numRows: number;
-  /** Valid until the next piece is asked for: all pieces share one buffer, each from its start. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-}
+import type { TensorInfo, WeightMap, WeightPiece } from "./weight-map";
 
 export interface StreamWeightsOptions {
   /** The tensors wanted; the others are skipped as they pass. */

@@ -10,7 +10,7 @@ import {
   repackRowsGrid,
   repackRowsVariant,
 } from "../kernels/repack-rows";
-import type { WeightPiece } from "../loader/weight-pieces";
+import type { WeightPiece } from "../loader/weight-map";
 import { assert } from "../util/errors";
 import { decodeFloats } from "../util/float-bits";
 import { roundUp } from "../util/math";

@@ -48,6 +48,8 @@ export interface EngineInfo {
   readonly hasChatTemplate: boolean;
   readonly adapter: { readonly vendor: string; readonly architecture: string; readonly description: string };
   readonly features: { readonly f16: boolean; readonly subgroups: boolean };
+  /** What the model's files ask for and Cairn does not do, in sentences for a person; usually empty. */
+  readonly warnings: readonly string[];
 }
 
 export interface ChatMessage {
@@ -98,8 +100,13 @@ export type GenerateEvent =
 /** Page -> worker, over the same port. */
 export type GenerateCommand = { readonly kind: "abort" };
 
+/** What `identify` answers. */
+export const ENGINE_WORKER_NAME = "cairn-engine";
+
 /** The worker's face to the page (Comlink). Errors cross as WireError and are CairnError on both sides. */
 export interface EngineWorkerApi {
+  /** Answers at once, so that the page can tell the engine's worker from another script. */
+  identify(): Promise<typeof ENGINE_WORKER_NAME>;
   /** `onProgress` is a Comlink proxy. `cancel` aborts the load when a message arrives on it. */
   init(
     init: EngineInit,

@@ -25,6 +25,9 @@ import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
 import { SubmitPacer } from "./submit-pacer";
 
+/** How long a device that refused a map has to say that it was lost. */
+const DEVICE_LOSS_NOTICE_MS = 1000;
+
 /** Sees the logits of every step that samples, before its result is known: [logit rows, vocab], in batch order. For tests. */
 export type LogitsObserver = (output: SchedulerOutput, logits: Float32Array) => void;
 
@@ -53,7 +56,6 @@ export class GpuModelRunner {
   readonly #sampled: GPUBuffer;
   readonly #readback: ReadbackRing;
   readonly #pacer: SubmitPacer;
-  #failure: CairnError | null = null;
   #isDisposed = false;
 
   static async create(parts: GpuModelRunnerParts): Promise<GpuModelRunner> {
@@ -93,11 +95,10 @@ export class GpuModelRunner {
         sampled: { buffer: this.#sampled },
       }),
     };
-    this.#watchDevice();
   }
 
   async submit(output: SchedulerOutput): Promise<StepResult> {
-    if (this.#failure) throw this.#failure;
+    this.#throwIfFailed();
     const { gpu, state, sizes, stages, profiler, observeLogits } = this.#parts;
     for (const row of output.newRows) this.#writeRow(row);
     const step = packStep(output, sizes);
@@ -121,6 +122,7 @@ export class GpuModelRunner {
     encoder.submit();
 
     const logits = observeLogits && numLogitRows > 0 ? this.#readLogits(numLogitRows) : null;
+    logits?.catch(() => {}); // A step that fails says why below.
     const sampled = await this.#settle(this.#readback.read(slot, numLogitRows * SAMPLED_ROW_WORDS * 4));
     this.#pacer.finished(stages.length, numTokens, performance.now() - startMs);
     if (logits) observeLogits?.(output, await logits);
@@ -130,7 +132,6 @@ export class GpuModelRunner {
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    this.#failure ??= new CairnError("disposed", "The engine was disposed.");
     this.#parts.buffers.destroyAll();
     this.#parts.gpu.device.destroy();
   }
@@ -140,33 +141,25 @@ export class GpuModelRunner {
     gpu.device.queue.writeBuffer(state.rows, row * SAMPLING_ROW_WORDS * 4, packSamplingRow(sampling));
   }
 
-  /** The step's failure, where there was one, tells more than the refused map of its readback. */
-  async #settle<T>(readback: Promise<T>): Promise<T> {
-    try {
-      const value = await readback;
-      if (this.#failure) throw this.#failure;
-      return value;
-    } catch (error) {
-      if (this.#failure) throw this.#failure;
-      const lost = await this.#parts.gpu.device.lost;
-      throw new CairnError(
-        "device_lost",
-        `The GPU device was lost: ${lost.message}`,
-        { reason: lost.reason },
-        { cause: error },
-      );
-    }
+  #throwIfFailed(): void {
+    if (this.#isDisposed) throw new CairnError("disposed", "The engine was disposed.");
+    this.#parts.gpu.health.throwIfFailed();
   }
 
-  #watchDevice(): void {
-    const { device } = this.#parts.gpu;
-    device.addEventListener("uncapturederror", (event) => {
-      const { message } = (event as GPUUncapturedErrorEvent).error;
-      this.#failure ??= new CairnError("gpu_error", `The GPU refused a command: ${message}`, { label: message });
-    });
-    void device.lost.then(({ reason, message }) => {
-      this.#failure ??= new CairnError("device_lost", `The GPU device was lost: ${message}`, { reason });
-    });
+  async #settle<T>(readback: Promise<T>): Promise<T> {
+    const value = await readback.catch((cause) => this.#explainUnread(cause));
+    this.#throwIfFailed();
+    return value;
+  }
+
+  /** The device's failure, where there was one, tells more than the refused map of a readback. */
+  async #explainUnread(cause: unknown): Promise<never> {
+    // A lost device refuses maps before it says that it is lost; one that is not lost never says so.
+    await Promise.race([this.#parts.gpu.device.lost, delay(DEVICE_LOSS_NOTICE_MS)]);
+    this.#throwIfFailed();
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `The step's result could not be read: ${reason}`;
+    throw new CairnError("gpu_error", message, { label: "sampled.readback" }, { cause });
   }
 
   async #readLogits(numRows: number): Promise<Float32Array> {
@@ -185,6 +178,10 @@ export class GpuModelRunner {
     }
     return rows;
   }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function toStepResult(output: SchedulerOutput, sampled: Uint32Array): StepResult {

@@ -1,3 +1,7 @@
+import { prefillTileTokens } from "../kernels/attention-prefill";
+import { BLOCK_SIZE, type KvGeometry } from "../kv/geometry";
+import type { ModelConfig } from "../models/config";
+import type { ScratchSizes } from "../models/scratch";
 import type { StepShape } from "../models/step-shape";
 import type { ScheduledRequest, SchedulerOutput } from "../scheduler/scheduler-output";
 import { ceilDiv } from "../util/math";
@@ -12,6 +16,21 @@ export interface StepBufferSizes {
   readonly numGroups: number;
   /** Tokens that one tile of prefill attention holds. */
   readonly prefillTileTokens: number;
+}
+
+/** The sizes that a step of at most `maxTokens` tokens and `maxRows` requests needs. */
+export function stepBufferSizes(
+  { numHeads, numKvHeads }: ModelConfig,
+  geometry: KvGeometry,
+  { maxTokens, maxRows, maxModelLen }: ScratchSizes,
+): StepBufferSizes {
+  return {
+    maxTokens,
+    maxRows,
+    maxBlocksPerRow: ceilDiv(maxModelLen, BLOCK_SIZE),
+    numGroups: geometry.groups.length,
+    prefillTileTokens: prefillTileTokens(numHeads, numKvHeads),
+  };
 }
 
 /** Stands for a token whose id this row sampled last; STEP_LAST_SAMPLED of common/step.wgsl. */
@@ -30,7 +49,7 @@ export interface PackedStep {
 export function stepBufferBytes(sizes: StepBufferSizes): number {
   const { maxTokens, maxRows, numGroups, prefillTileTokens } = sizes;
   const tiles = ceilDiv(maxTokens, prefillTileTokens) + maxRows;
-  const updates = numGroups * (ceilDiv(maxTokens, 16) + maxRows);
+  const updates = numGroups * (ceilDiv(maxTokens, BLOCK_SIZE) + maxRows);
   return (HEADER_ENTRIES + maxTokens + 2 * maxRows + tiles + updates) * 16;
 }
 

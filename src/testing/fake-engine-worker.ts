@@ -18,6 +18,7 @@ export const FAKE_INFO: EngineInfo = {
   hasChatTemplate: true,
   adapter: { vendor: "none", architecture: "none", description: "none" },
   features: { f16: false, subgroups: false },
+  warnings: [],
 };
 
 type Sink = (event: GenerateEvent) => void;
@@ -65,10 +66,11 @@ export class FakeWorker extends EventTarget implements WorkerLike {
   readonly #channel = new MessageChannel();
   isTerminated = false;
 
-  constructor(load: FakeLoad) {
+  /** `api`: what the worker's script exposes, in place of the service. */
+  constructor(load: FakeLoad, api: object = new EngineService({ gpu: {}, load })) {
     super();
     installErrorTransfer();
-    expose(new EngineService({ gpu: {}, load }), this.#channel.port2);
+    expose(api, this.#channel.port2);
     this.#channel.port1.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
   }
 

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { assert } from "../util/errors";
-import type { ReferenceModel } from "./reference-model";
+import type { GoldenJob } from "./golden-job";
+import { ReferenceModel } from "./reference-model";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -83,6 +84,31 @@ function goldenLogits(entry: GoldenEntry): readonly (readonly [number, number])[
   const all = entry.last_prompt_logits ?? entry.last_prompt_position_logits;
   if (all) return all.map((logit, tokenId) => [tokenId, logit] as const);
   return entry.last_prompt_position_top8 ?? [];
+}
+
+export interface GoldenModel {
+  readonly dir: string;
+  readonly jobs: readonly GoldenJob[];
+}
+
+/** All golden cases by model, each with the gap of every step: the file's, or computed. */
+export function loadGoldenJobs(): Map<string, GoldenModel> {
+  const models = new Map<string, GoldenModel>();
+  const all = loadGoldenCases();
+  for (const model of new Set(all.map((golden) => golden.model))) {
+    const cases = all.filter((golden) => golden.model === model);
+    const { dir } = cases[0];
+    const reference = cases.some(({ stepGaps }) => stepGaps === null) ? ReferenceModel.load(dir) : null;
+    const jobs = cases.map((golden) => ({
+      name: golden.name,
+      promptIds: golden.promptIds,
+      greedyIds: golden.greedyIds,
+      topLogits: golden.topLogits,
+      stepGaps: golden.stepGaps ?? teacherForcedGaps(reference as ReferenceModel, golden),
+    }));
+    models.set(model, { dir, jobs });
+  }
+  return models;
 }
 
 /** The first step whose gap is under `bound`: from there on a free-running output may differ. `stepGaps.length` where none is. */

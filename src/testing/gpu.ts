@@ -5,12 +5,12 @@ import { type GpuDevice, requestDevice } from "../gpu/device";
 const instances: GPU[] = [];
 
 /**
- * A device on Dawn with every feature that Cairn can use, over whatever Vulkan, Metal or D3D12 adapter is there. Where
- * there is none: null after one line of warning, an error when CI is set, so that CI never passes without a GPU.
+ * Dawn over whatever Vulkan, Metal or D3D12 adapter is there. Where there is none: null after one line of warning, an
+ * error when CI is set, so that CI never passes without a GPU.
  */
-export async function openDawn(): Promise<GpuDevice | null> {
-  const gpu = await openInstance([]);
-  if (gpu) return gpu;
+export async function openDawnGpu(): Promise<GPU | null> {
+  const gpu = createInstance([]);
+  if (await gpu.requestAdapter()) return gpu;
   const message =
     "No GPU adapter for Dawn in Node: kernel tests are SKIPPED (a software one is in mesa-vulkan-drivers).";
   if (process.env.CI) throw new Error(message);
@@ -18,16 +18,21 @@ export async function openDawn(): Promise<GpuDevice | null> {
   return null;
 }
 
-/** A device that validates everything and computes nothing: reads give zeros. */
-export async function openNullDevice(): Promise<GpuDevice> {
-  const gpu = await openInstance(["backend=null"]);
-  if (!gpu) throw new Error("Dawn's null backend gave no adapter");
-  return gpu;
+/** A device with every feature that Cairn can use; null as openDawnGpu. */
+export async function openDawn(): Promise<GpuDevice | null> {
+  const gpu = await openDawnGpu();
+  return gpu && requestDevice(gpu, ALL_FEATURES);
 }
 
-async function openInstance(options: string[]): Promise<GpuDevice | null> {
+/** A device that validates everything and computes nothing: reads give zeros. */
+export function openNullDevice(): Promise<GpuDevice> {
+  return requestDevice(createInstance(["backend=null"]), ALL_FEATURES);
+}
+
+const ALL_FEATURES = { useF16: true, useSubgroups: true, profile: true };
+
+function createInstance(options: string[]): GPU {
   const instance = create(options);
   instances.push(instance);
-  if (!(await instance.requestAdapter())) return null;
-  return requestDevice(instance, { useF16: true, useSubgroups: true, profile: true });
+  return instance;
 }

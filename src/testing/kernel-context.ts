@@ -23,7 +23,9 @@ export interface KernelCaseRun {
 export function testRuns(gpu: GpuDevice, cases: readonly KernelCase[]): KernelCaseRun[] {
   return testVariants(gpu).flatMap((variant) =>
     cases
-      .filter(({ ignoresF16 }) => !(ignoresF16 && variant.f16))
+      .filter(({ ignoresF16, ignoresSubgroups }) => {
+        return !(ignoresF16 && variant.f16) && !(ignoresSubgroups && variant.subgroups);
+      })
       .map((kernelCase) => ({ name: `${kernelCase.name} (${variantName(variant)})`, kernelCase, variant })),
   );
 }

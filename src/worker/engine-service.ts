@@ -1,11 +1,12 @@
-import type {
-  EngineInfo,
-  EngineInit,
-  EngineWorkerApi,
-  GenerateCommand,
-  GenerateEvent,
-  GenerateRequest,
-  LoadProgress,
+import {
+  ENGINE_WORKER_NAME,
+  type EngineInfo,
+  type EngineInit,
+  type EngineWorkerApi,
+  type GenerateCommand,
+  type GenerateEvent,
+  type GenerateRequest,
+  type LoadProgress,
 } from "../protocol/messages";
 import { assert, CairnError, toWireError } from "../util/errors";
 
@@ -34,6 +35,10 @@ export class EngineService<Device> implements EngineWorkerApi {
 
   constructor(options: EngineServiceOptions<Device>) {
     this.#options = options;
+  }
+
+  async identify(): Promise<typeof ENGINE_WORKER_NAME> {
+    return ENGINE_WORKER_NAME;
   }
 
   /** May be called once. Rejects with what is wrong: `no_webgpu`, `aborted`, `disposed`, or what loading threw. */

@@ -1,0 +1,151 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Page, TestInfo } from "@playwright/test";
+import type { AxeResults } from "axe-core";
+import { ROOT } from "../scripts/project.mjs";
+import { expect, test } from "./test";
+
+const EMBEDDED_MODEL = join(ROOT, "public/models/cairn-stories-3M");
+const AXE_SOURCE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WIDTHS = [1280, 390];
+const SCHEMES = ["light", "dark"] as const;
+
+/** The chat with its model loaded. */
+async function openChat(page: Page): Promise<void> {
+  await page.goto("/");
+  await expect(page.getByRole("list", { name: "Ways to begin" })).toBeVisible();
+}
+
+async function setTemperatureZero(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("Temperature").fill("0");
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
+}
+
+async function ask(page: Page, question: string): Promise<void> {
+  await page.getByLabel("Message").fill(question);
+  await page.getByLabel("Message").press("Enter");
+}
+
+/** Looks at the page in both schemes: a picture at each width, what axe-core finds, and whether anything reaches past the edge. */
+async function inspect(page: Page, info: TestInfo, name: string): Promise<void> {
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  for (const colorScheme of SCHEMES) {
+    await page.emulateMedia({ colorScheme });
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: 800 });
+      await page.screenshot({ path: info.outputPath(`${name}-${width}-${colorScheme}.png`) });
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+      expect(await axeViolations(page), `${name}, ${width} pixels, ${colorScheme}`).toEqual([]);
+    }
+  }
+}
+
+async function axeViolations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE_SOURCE);
+  const { violations } = await page.evaluate(() => {
+    const { axe } = globalThis as unknown as { axe: { run(): Promise<AxeResults> } };
+    return axe.run();
+  });
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
+}
+
+test("the embedded model loads, and answers starters and a question after them", async ({ page, pageErrors }, info) => {
+  await openChat(page);
+  await expect(page.getByRole("list", { name: "Model" })).toContainText("cairn-stories-3M");
+  await expect(page.getByRole("list", { name: "Model" })).toContainText("1,024 tokens of context");
+  await expect(page.getByRole("list", { name: "Model" })).toContainText("swiftshader, in software");
+  await inspect(page, info, "ready");
+
+  await setTemperatureZero(page);
+  await page.getByRole("button", { name: "Read two stories" }).click();
+  await expect(page.getByRole("list", { name: "Numbers of this answer" })).toContainText("tokens/s");
+  await expect(page.locator(".answer")).toContainText("Zoe wanted to learn to bake bread.");
+  await expect(page.locator(".prompt")).toContainText("What did Zoe want to learn?");
+  await expect(page.locator(".prompt")).not.toContainText("Then she met a fox named Lily.");
+  await page.getByRole("button", { name: /Show all [\d,]+ characters/ }).click();
+  await expect(page.locator(".prompt")).toContainText("Then she met a fox named Lily.");
+
+  await page.getByRole("button", { name: "New chat" }).click();
+  await expect(page.locator(".turn")).toHaveCount(0);
+  await expect(page.getByLabel("Message")).toBeFocused();
+  await ask(page, "What is three plus four?");
+  await expect(page.locator(".answer")).toContainText("Three plus four is seven.");
+  await expect(page.getByRole("list", { name: "Numbers of this answer" })).toHaveCount(1);
+  await inspect(page, info, "answered");
+  expect(pageErrors).toEqual([]);
+});
+
+test("stop keeps what was said, and the chat goes on", async ({ page, pageErrors }, info) => {
+  await openChat(page);
+  await setTemperatureZero(page);
+  await ask(page, "Tell me a story about a robot named Ruby.");
+  await expect(page.locator(".answer")).toContainText("robot");
+  await page.getByRole("button", { name: "Stop" }).click();
+  await expect(page.getByRole("list", { name: "Numbers of this answer" })).toContainText("Stopped");
+  await expect(page.getByLabel("Message")).toBeFocused();
+  await inspect(page, info, "stopped");
+
+  await ask(page, "What was the robot called?");
+  await expect(page.getByRole("list", { name: "Numbers of this answer" })).toHaveCount(2);
+  await expect(page.locator(".answer").last()).toContainText("Ruby");
+  expect(pageErrors).toEqual([]);
+});
+
+test("new lines, settings out of range, and a full context with a new chat as the way out", async ({ page }, info) => {
+  await openChat(page);
+  const message = page.getByLabel("Message");
+  await message.fill("one");
+  await message.press("Shift+Enter");
+  await message.pressSequentially("two");
+  await expect(message).toHaveValue("one\ntwo");
+  await expect(page.locator(".turn")).toHaveCount(0);
+
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("Temperature").fill("3");
+  await expect(page.getByLabel("Temperature")).toHaveAttribute("aria-invalid", "true");
+  await expect(page.getByRole("dialog")).toContainText("Not in range; the last good value stays in use");
+  await inspect(page, info, "settings");
+  await page.keyboard.press("Escape");
+
+  await ask(page, "a very long question ".repeat(400));
+  await expect(page.getByRole("alert")).toContainText("The conversation no longer fits");
+  await inspect(page, info, "context-full");
+  await page.getByRole("alert").getByRole("button", { name: "New chat" }).click();
+  await expect(page.getByRole("list", { name: "Ways to begin" })).toBeVisible();
+});
+
+test("a wrong folder is a readable error with a way back, a right one is opened", async ({ page }, info) => {
+  const folder = mkdtempSync(join(tmpdir(), "cairn-chat-"));
+  try {
+    writeFileSync(join(folder, "notes.txt"), "no model here");
+    // While the embedded model still loads: that load is given up.
+    await page.goto("/");
+    await page.getByLabel("Model folder", { exact: true }).setInputFiles(folder);
+    await expect(page.getByRole("alert")).toContainText("A file of the model is missing");
+    await expect(page.getByRole("alert")).toContainText("config.json");
+    await inspect(page, info, "wrong-folder");
+    await page.getByRole("button", { name: "Back to the embedded model" }).click();
+    await expect(page.getByRole("list", { name: "Ways to begin" })).toBeVisible();
+
+    await page.getByLabel("Model folder", { exact: true }).setInputFiles(EMBEDDED_MODEL);
+    await expect(page.getByRole("heading", { name: "cairn-stories-3M is ready" })).toBeVisible();
+    await setTemperatureZero(page);
+    await ask(page, "What is three plus four?");
+    await expect(page.locator(".answer")).toContainText("Three plus four is seven.");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("without WebGPU the page says so, and what to do", async ({ page, pageErrors }, info) => {
+  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, "gpu", { value: undefined }));
+  await page.goto("/");
+  await expect(page.getByRole("heading", { name: "This browser has no WebGPU" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "What you can do" })).toBeVisible();
+  await inspect(page, info, "no-webgpu");
+  expect(pageErrors).toEqual([]);
+});

@@ -1,0 +1,34 @@
+// Runs bench.html in a browser and prints its table and JSON. Arguments are passed on: npm run bench -- prompt=512 repeats=5
+// --software uses the software adapter, for a machine without a GPU; its figures compare with each other only.
+import { join } from "node:path";
+import { chromium } from "@playwright/test";
+import { HEADLESS_ARGS, SOFTWARE_GPU_ARGS } from "./browser-args.mjs";
+import { findBrowser } from "./find-browser.mjs";
+import { ROOT, runNode } from "./project.mjs";
+import { startStaticServer } from "./static-server.mjs";
+
+const args = process.argv.slice(2);
+const software = args.includes("--software");
+const query = args.filter((arg) => !arg.startsWith("--")).join("&");
+
+const code = await runNode(["scripts/build.mjs", "--page", "--if-stale"]);
+if (code !== 0) process.exit(code);
+
+const server = await startStaticServer({ mounts: { "/": join(ROOT, "dist-page") } });
+const browser = await chromium.launch({
+  executablePath: findBrowser(),
+  args: [...HEADLESS_ARGS, ...(software ? SOFTWARE_GPU_ARGS : [])],
+});
+try {
+  const page = await browser.newPage();
+  await page.goto(`${server.url}/bench.html?${query}`);
+  await page.waitForFunction(() => window.benchReport, undefined, { timeout: 0 });
+  const report = await page.evaluate(() => window.benchReport);
+  if (!report || "error" in report) throw new Error(report?.error ?? "no report");
+  console.log(await page.locator("#status").textContent());
+  console.table(Object.fromEntries(report.results.map(({ name, ...figures }) => [name, figures])));
+  console.log(JSON.stringify(report));
+} finally {
+  await browser.close();
+  await server.close();
+}

@@ -1,0 +1,17 @@
+import type { CreateEngineOptions } from "../index";
+
+/** One way to set up the engine; the first has every optimization on, each other one switches a single one off. */
+export interface Ablation {
+  readonly name: string;
+  readonly options: Pick<CreateEngineOptions, "kvDtype" | "engine">;
+}
+
+export const ABLATIONS: readonly Ablation[] = [
+  { name: "all on", options: {} },
+  { name: "norms not fused", options: { engine: { useFusedNorm: false } } },
+  { name: "no GEMV", options: { engine: { useGemvUpToTokens: 0 } } },
+  { name: "no subgroups", options: { engine: { useSubgroups: false } } },
+  { name: "no f16 arithmetic", options: { engine: { useF16: false } } },
+  { name: "f32 KV, all f32", options: { kvDtype: "f32" } },
+  { name: "one request at a time", options: { engine: { maxNumRunning: 1 } } },
+];

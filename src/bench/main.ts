@@ -1,0 +1,63 @@
+import { ABLATIONS } from "./ablations";
+import { type BenchResult, type BenchSizes, runAblation } from "./serving-bench";
+
+declare global {
+  interface Window {
+    /** Set when the benchmark ended: its report, or why it failed. */
+    benchReport?: { readonly sizes: BenchSizes; readonly results: readonly BenchResult[] } | { readonly error: string };
+  }
+}
+
+const COLUMNS = ["", "prefill tokens/s", "decode tokens/s", "batch tokens/s", "against all on"];
+
+const query = new URLSearchParams(location.search);
+const model = query.get("model") ?? "models/cairn-stories-3M/";
+const sizes: BenchSizes = {
+  promptTokens: number("prompt", 256),
+  outputTokens: number("output", 64),
+  concurrency: number("concurrency", 4),
+  repeats: number("repeats", 3),
+};
+
+function number(name: string, fallback: number): number {
+  return Number(query.get(name) ?? fallback);
+}
+
+function say(text: string): void {
+  (document.querySelector("#status") as HTMLElement).textContent = text;
+}
+
+function addRow(cells: readonly string[], tag: "th" | "td"): void {
+  const row = document.createElement("tr");
+  for (const text of cells) row.append(Object.assign(document.createElement(tag), { textContent: text }));
+  document.querySelector("#results")?.append(row);
+}
+
+function cells(result: BenchResult, baseline: BenchResult): string[] {
+  const values = (from: BenchResult) => [
+    from.prefillTokensPerSecond,
+    from.decodeTokensPerSecond,
+    from.batchTokensPerSecond,
+  ];
+  const ratios = values(result).map((value, index) => (value / values(baseline)[index]).toFixed(2));
+  return [result.name, ...values(result).map((value) => value.toFixed(1)), ratios.join(" / ")];
+}
+
+async function run(): Promise<void> {
+  addRow(COLUMNS, "th");
+  const results: BenchResult[] = [];
+  for (const ablation of ABLATIONS) {
+    say(`Running: ${ablation.name} (${results.length + 1} of ${ABLATIONS.length})`);
+    results.push(await runAblation(model, ablation, sizes));
+    addRow(cells(results[results.length - 1], results[0]), "td");
+  }
+  say(
+    `Done. Prompts of ${sizes.promptTokens} tokens, ${sizes.outputTokens} tokens out, batch of ${sizes.concurrency}.`,
+  );
+  window.benchReport = { sizes, results };
+}
+
+run().catch((error: unknown) => {
+  say(`Failed: ${String(error)}`);
+  window.benchReport = { error: String(error) };
+});

@@ -1,0 +1,38 @@
+import { type PackedStep, packStep, type StepBufferSizes } from "../runner/step-buffer";
+import type { ScheduledRequest } from "../scheduler/scheduler-output";
+import { type KernelTestContext, NAN_WORD } from "./kernel-case";
+
+/** What a test says about a scheduled request; what it leaves out is its index as row, position 0, ids from 0 on, no sampling. */
+export interface TestRequest extends Partial<Omit<ScheduledRequest, "requestId">> {
+  readonly numTokens: number;
+}
+
+export const TEST_STEP_SIZES: StepBufferSizes = {
+  maxTokens: 4096,
+  maxRows: 8,
+  maxBlocksPerRow: 40,
+  numGroups: 2,
+  prefillTileTokens: 32,
+};
+
+/** The step buffer of a batch, packed as the engine packs it. */
+export function testStep(requests: readonly TestRequest[], sizes: StepBufferSizes = TEST_STEP_SIZES): PackedStep {
+  const scheduled = requests.map((request, index) => ({
+    requestId: `request-${index}`,
+    row: index,
+    startPosition: 0,
+    tokens: { kind: "ids", ids: Array.from({ length: request.numTokens }, (_, i) => i) } as const,
+    blockTableUpdates: [],
+    samples: false,
+    ...request,
+  }));
+  const numTokens = scheduled.reduce((sum, request) => sum + request.numTokens, 0);
+  return packStep({ stepIndex: 0, newRows: [], scheduled, numTokens }, sizes);
+}
+
+/** The step buffer on the GPU, with spare capacity that holds NaN. */
+export function uploadStep(ctx: KernelTestContext, { words }: PackedStep): GPUBuffer {
+  const padded = new Uint32Array(words.length + 64).fill(NAN_WORD);
+  padded.set(words);
+  return ctx.upload("step", padded);
+}
