@@ -1,10 +1,13 @@
 // out[t, n] = sum over k of x[t, k] * weights[n, k]: tiles of 32 tokens x 64 rows, 64 threads, 4 x 8 results a thread.
-// Inputs pass through workgroup memory as `elem`; products and sums are f32. EPILOGUE as in gemv.wgsl.
+// Inputs pass through workgroup memory as `elem`; products and sums are f32. The epilogue as in gemv.wgsl.
 struct Params {
   num_rows: u32,
   out_stride: u32,
   out_offset: u32,
   count_lane: u32,
+  epilogue: u32,
+  activation: u32,
+  in_width: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -12,10 +15,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
-
-override IN_WIDTH: u32;
-override EPILOGUE: u32;
-override ACTIVATION: u32;
 
 const TILE_TOKENS = 32u;
 const TILE_ROWS = 64u;
@@ -27,14 +26,14 @@ var<workgroup> tile_x: array<vec4<elem>, TILE_VECS * TILE_TOKENS>;
 var<workgroup> tile_w: array<vec4<elem>, TILE_VECS * TILE_ROWS>;
 
 fn load_tile_x(first_token: u32, first_unit: u32, num_tokens: u32, lid: u32) {
-  let units = (IN_WIDTH + 7u) / 8u;
+  let units = (params.in_width + 7u) / 8u;
   for (var i = lid; i < TILE_TOKENS * TILE_UNITS; i += 64u) {
     let t = i / TILE_UNITS;
     let u = i % TILE_UNITS;
     var values = mat2x4<f32>();
     if (first_token + t < num_tokens && first_unit + u < units) {
       let at = 2u * ((first_token + t) * units + first_unit + u);
-      values = row_mask(mat2x4<f32>(x[at], x[at + 1u]), first_unit + u);
+      values = row_mask(mat2x4<f32>(x[at], x[at + 1u]), first_unit + u, params.in_width);
     }
     tile_x[2u * u * TILE_TOKENS + t] = vec4<elem>(values[0]);
     tile_x[(2u * u + 1u) * TILE_TOKENS + t] = vec4<elem>(values[1]);
@@ -42,7 +41,7 @@ fn load_tile_x(first_token: u32, first_unit: u32, num_tokens: u32, lid: u32) {
 }
 
 fn load_tile_w(first_row: u32, first_unit: u32, lid: u32) {
-  let units = (IN_WIDTH + 7u) / 8u;
+  let units = (params.in_width + 7u) / 8u;
   for (var i = lid; i < TILE_ROWS * TILE_UNITS; i += 64u) {
     let n = i / TILE_UNITS;
     let u = i % TILE_UNITS;
@@ -60,7 +59,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let num_tokens = step[0][params.count_lane];
   let first_row = group.x * TILE_ROWS;
   let first_token = group.y * TILE_TOKENS;
-  let units = (IN_WIDTH + 7u) / 8u;
+  let units = (params.in_width + 7u) / 8u;
   // Rows come in pairs (gate, up), so a thread owns neighbouring rows: pairs 2 * tx and 2 * tx + 1 of each 16.
   let tx = lid % 8u;
   let ty = lid / 8u;
@@ -96,13 +95,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (row >= params.num_rows) {
         break;
       }
-      if (EPILOGUE == 2u) {
-        out[base + row / 2u] = activation_gate(acc[i][j], acc[i][j + 1u]);
+      if (params.epilogue == 2u) {
+        out[base + row / 2u] = activation_gate(params.activation, acc[i][j], acc[i][j + 1u]);
         continue;
       }
       for (var k = 0u; k < 2u; k++) {
         if (row + k < params.num_rows) {
-          let previous = select(0.0, out[base + row + k], EPILOGUE == 1u);
+          let previous = select(0.0, out[base + row + k], params.epilogue == 1u);
           out[base + row + k] = previous + acc[i][j + k];
         }
       }

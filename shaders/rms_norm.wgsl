@@ -49,7 +49,7 @@ fn main(
     var squares = 0.0;
     for (var unit = lid; unit < units; unit += WG) {
       let i = 2u * (base + unit);
-      let values = row_mask(mat2x4<f32>(y[i], y[i + 1u]), unit);
+      let values = row_mask(mat2x4<f32>(y[i], y[i + 1u]), unit, IN_WIDTH);
       squares += row_dot(values, values);
     }
     let scale = inverse_rms(reduce_sum(squares, lid));
@@ -64,7 +64,7 @@ fn main(
   var squares = 0.0;
   for (var unit = lid; unit < units; unit += WG) {
     let i = 2u * (base + unit);
-    let values = row_mask(mat2x4<f32>(x[i], x[i + 1u]), unit);
+    let values = row_mask(mat2x4<f32>(x[i], x[i + 1u]), unit, IN_WIDTH);
     squares += row_dot(values, values);
   }
   let scale = inverse_rms(reduce_sum(squares, lid));

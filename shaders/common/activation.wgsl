@@ -1,6 +1,8 @@
-// The gate of an MLP: activation(gate) * up. ACTIVATION is 0 for SiLU, 1 for GELU by tanh.
-fn activation_gate(gate: f32, up: f32) -> f32 {
-  if (ACTIVATION == 0u) {
+// The gate of an MLP: activation(gate) * up, with SiLU or GELU by tanh.
+const ACTIVATION_SILU = 0u;
+
+fn activation_gate(activation: u32, gate: f32, up: f32) -> f32 {
+  if (activation == ACTIVATION_SILU) {
     return gate / (1.0 + exp(-gate)) * up;
   }
   // tanh of a large argument is NaN on some adapters; it is 1 to the last bit of f32 from 9.1 on.

@@ -5,6 +5,7 @@ import { Profiler } from "../gpu/profiler";
 import { type KvGeometry, makeKvGeometry } from "../kv/geometry";
 import { type MemoryPlan, planMemory } from "../loader/memory-plan";
 import { type ModelFiles, openModelFiles } from "../loader/model-files";
+import { throwIfAborted } from "../loader/read-errors";
 import { readWeightMap, type WeightMap } from "../loader/weight-map";
 import { streamWeights } from "../loader/weight-pieces";
 import type { ModelConfig } from "../models/config";
@@ -26,7 +27,6 @@ import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { ChatTemplate, endOfTurnIds } from "../tokenizer/chat-template";
 import { Tokenizer } from "../tokenizer/tokenizer";
-import { CairnError } from "../util/errors";
 import { Engine, MAX_IN_FLIGHT_STEPS } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
@@ -148,6 +148,8 @@ async function loadOnDevice(
   // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
   const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
 
+  // Compiles that began cannot be called back, and keep the next load waiting.
+  throwIfAborted(context.signal);
   const compiling = buildDecoder(
     {
       config,
@@ -186,7 +188,7 @@ async function loadOnDevice(
   });
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();
-  if (context.signal.aborted) throw new CairnError("aborted", "The load was aborted.");
+  throwIfAborted(context.signal);
   const { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens } = engineConfig;
   const schedulerOptions: SchedulerOptions = {
     geometry,

@@ -7,6 +7,8 @@ import type { Engine } from "./engine";
 const dawn = await openDawnGpu();
 
 const NUM_TOKENS = 24;
+/** As by default: batches of each size up to 8 tokens have a GEMV of their own. */
+const ALL_KERNELS = { useGemvUpToTokens: 8 };
 const STORY = { kind: "chat", messages: [{ role: "user", content: "Tell me a story about a brave fox." }] } as const;
 
 function sampled(seed: number): Partial<GenerateRequest> {
@@ -32,7 +34,7 @@ function startOthers(engine: Engine): Promise<unknown> {
  */
 describe.skipIf(!dawn)("a sampled text in f32", () => {
   it("repeats with its seed alone, beside others, and in chunks of 7 and 16", async () => {
-    const engine = await loadTestEngine(dawn as GPU, { kvDtype: "f32" });
+    const engine = await loadTestEngine(dawn as GPU, { kvDtype: "f32", engine: ALL_KERNELS });
     const ids = await sampleIds(engine, 7);
     expect(await sampleIds(engine, 7)).toEqual(ids);
     const others = startOthers(engine);
@@ -44,7 +46,10 @@ describe.skipIf(!dawn)("a sampled text in f32", () => {
     engine.dispose();
 
     for (const maxPrefillChunkTokens of [7, 16]) {
-      const chunked = await loadTestEngine(dawn as GPU, { kvDtype: "f32", engine: { maxPrefillChunkTokens } });
+      const chunked = await loadTestEngine(dawn as GPU, {
+        kvDtype: "f32",
+        engine: { ...ALL_KERNELS, maxPrefillChunkTokens },
+      });
       expect(await sampleIds(chunked, 7)).toEqual(ids);
       chunked.dispose();
     }
@@ -53,7 +58,7 @@ describe.skipIf(!dawn)("a sampled text in f32", () => {
 
 describe.skipIf(!dawn)("a sampled text in f16", () => {
   it("repeats with its seed, also on another device, and without one is another each time", async () => {
-    const engine = await loadTestEngine(dawn as GPU);
+    const engine = await loadTestEngine(dawn as GPU, { engine: ALL_KERNELS });
     const ids = await sampleIds(engine, 7);
     expect(await sampleIds(engine, 7)).toEqual(ids);
     const unseeded = { temperature: 1, topP: 1, topK: null, minP: null, seed: null };
@@ -62,7 +67,7 @@ describe.skipIf(!dawn)("a sampled text in f16", () => {
     expect(first.tokenIds).not.toEqual(second.tokenIds);
     engine.dispose();
 
-    const another = await loadTestEngine(dawn as GPU);
+    const another = await loadTestEngine(dawn as GPU, { engine: ALL_KERNELS });
     expect(await sampleIds(another, 7)).toEqual(ids);
     another.dispose();
   });

@@ -11,7 +11,6 @@ import { attentionPrefill, attentionPrefillVariant, packAttentionPrefillParams }
 import { embed, embedVariant, packEmbedParams } from "./embed";
 import { gemm, gemmVariant, packGemmParams } from "./gemm";
 import { GEMV_TOKEN_TILES, gemv, gemvVariant, packGemvParams } from "./gemv";
-import type { Epilogue } from "./linear";
 import { packRepackParams, repackRows, repackRowsVariant } from "./repack-rows";
 import { packRmsNormParams, rmsNorm, rmsNormVariant } from "./rms-norm";
 import { packRopeKvWriteParams, ropeKvWrite, ropeKvWriteVariant } from "./rope-kv-write";
@@ -35,12 +34,6 @@ export interface KernelEntry {
 
 const WEIGHT_TYPES = ["f32", "f16", "bf16"] as const;
 const KV_TYPES = ["f32", "f16"] as const;
-const EPILOGUES: readonly Epilogue[] = [
-  { kind: "store" },
-  { kind: "add" },
-  { kind: "gate", activation: "silu" },
-  { kind: "gate", activation: "gelu_tanh" },
-];
 /** Sizes that tiles divide and sizes that they do not. */
 const WIDTHS = [64, 172] as const;
 const BOTH = [false, true] as const;
@@ -59,21 +52,24 @@ const LAYER_MEMBERS = {
   "layer.num_kv_heads": 15,
 };
 
-const LINEAR = { numRows: 5, outStride: 6, outOffset: 7, rows: "logit-rows" } as const;
+const LINEAR = {
+  numRows: 5,
+  outStride: 6,
+  outOffset: 7,
+  rows: "logit-rows",
+  epilogue: { kind: "gate", activation: "silu" },
+} as const;
 const LINEAR_MEMBERS = { num_rows: 5, out_stride: 6, out_offset: 7, count_lane: 3 };
+const EPILOGUE_MEMBERS = { epilogue: 2, activation: 0 };
 
 const gemvVariants = (device: DeviceVariant) => [
   ...GEMV_TOKEN_TILES.flatMap((tokenTile) =>
     WEIGHT_TYPES.flatMap((weightType) =>
-      WIDTHS.map((width) =>
-        gemvVariant(device, { width, weightType, tokenTile, prologue: "norm", epilogue: { kind: "store" } }),
-      ),
+      WIDTHS.map((width) => gemvVariant(device, { width, weightType, tokenTile, prologue: "norm" })),
     ),
   ),
-  ...EPILOGUES.flatMap((epilogue) =>
-    (["none", "norm", "post-norm"] as const).map((prologue) =>
-      gemvVariant(device, { width: 172, weightType: "f32", tokenTile: 1, prologue, epilogue }),
-    ),
+  ...(["none", "post-norm"] as const).map((prologue) =>
+    gemvVariant(device, { width: 172, weightType: "f32", tokenTile: 1, prologue }),
   ),
 ];
 
@@ -105,19 +101,20 @@ export const allKernels: readonly KernelEntry[] = [
     kernel: gemv,
     variants: gemvVariants,
     params: {
-      words: packGemvParams({ ...LINEAR, normOffset: 8, postOffset: 9, eps: 0.5, storesX: true }),
-      members: { ...LINEAR_MEMBERS, norm_offset: 8, post_offset: 9, eps: 0.5, stores_x: 1 },
+      words: packGemvParams({ ...LINEAR, normOffset: 8, postOffset: 9, eps: 0.5, storesX: false }),
+      members: { ...LINEAR_MEMBERS, norm_offset: 8, post_offset: 9, eps: 0.5, stores_x: 0, ...EPILOGUE_MEMBERS },
     },
   },
   {
     kernel: gemm,
     variants: (device) =>
       WEIGHT_TYPES.flatMap((weightType) =>
-        EPILOGUES.flatMap((epilogue) =>
-          BOTH.map((boundedInput) => gemmVariant(device, { width: 172, weightType, epilogue, boundedInput })),
-        ),
+        BOTH.map((boundedInput) => gemmVariant(device, { weightType, boundedInput })),
       ),
-    params: { words: packGemmParams(LINEAR), members: LINEAR_MEMBERS },
+    params: {
+      words: packGemmParams({ ...LINEAR, width: 8 }),
+      members: { ...LINEAR_MEMBERS, ...EPILOGUE_MEMBERS, in_width: 8 },
+    },
   },
   {
     kernel: ropeKvWrite,

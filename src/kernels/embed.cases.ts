@@ -38,7 +38,8 @@ async function embedOnGpu(ctx: KernelTestContext, run: EmbedRun): Promise<Float3
   const lastIds = ctx.upload("last_ids", Uint32Array.of(9999, 9999, 9999, lastId ?? 9999, 9999));
   const stepBuffer = uploadStep(ctx, step);
   const pipeline = await ctx.pipelines.get(embed, embedVariant(type, width));
-  for (let i = 0; i + 1 < slices.length; i++) {
+  // The last slice first, so that a slice which takes the next one's first id spoils what that one has written.
+  for (let i = slices.length - 2; i >= 0; i--) {
     const [first, end] = slices.slice(i, i + 2);
     const bindGroup = pipeline.bind("embed", {
       params: { buffer: ctx.buffers.uniform("params", packEmbedParams(first, end - first, scale)) },

@@ -26,7 +26,7 @@ async function check(ctx: KernelTestContext, run: GemmRun): Promise<void> {
   await checkLinear(ctx, run, { inputs, weights }, async ({ step, out, slices }) => {
     for (const { weights, output } of slices) {
       const bindGroup = pipeline.bind("gemm", {
-        params: { buffer: ctx.buffers.uniform("params", packGemmParams(output)) },
+        params: { buffer: ctx.buffers.uniform("params", packGemmParams({ ...output, width })) },
         step: { buffer: step },
         x: { buffer: x },
         weights: { buffer: weights },

@@ -2,7 +2,7 @@ import source from "../../shaders/gemm.wgsl?raw";
 import { defineKernel, type Grid, type KernelVariant } from "../gpu/kernel";
 import { packParams, u32 } from "../gpu/params";
 import { ceilDiv } from "../util/math";
-import { countLane, type Epilogue, epilogueOverrides, type LinearOutput } from "./linear";
+import { countLane, epilogueValues, type LinearOutput } from "./linear";
 import { activationModule, rowModule, stepModule, type WeightType, weightModules } from "./modules";
 import { type DeviceVariant, enables } from "./variants";
 
@@ -11,30 +11,37 @@ export const gemm = defineKernel({
   label: "gemm",
   source: { name: "gemm.wgsl", source },
   bindings: { params: "uniform", step: "read", x: "read", weights: "read", out: "read_write" },
-  overrides: ["IN_WIDTH", "EPILOGUE", "ACTIVATION"],
+  overrides: [],
 });
 
 export interface GemmOptions {
-  readonly width: number;
   readonly weightType: WeightType;
-  readonly epilogue: Epilogue;
   /** The input is known to stay in f16's range (a normed row, an attention output), so its tiles may be f16. */
   readonly boundedInput: boolean;
 }
 
-export function gemmVariant(
-  device: DeviceVariant,
-  options: GemmOptions,
-): KernelVariant<"IN_WIDTH" | "EPILOGUE" | "ACTIVATION"> {
+export function gemmVariant(device: DeviceVariant, options: GemmOptions): KernelVariant<never> {
   const f16 = device.f16 && options.boundedInput;
   return {
     prelude: { enables: enables({ f16 }), aliases: { elem: f16 ? "f16" : "f32" } },
     modules: [stepModule, rowModule, activationModule, weightModules[options.weightType]],
-    overrides: { IN_WIDTH: options.width, ...epilogueOverrides(options.epilogue) },
+    overrides: {},
   };
 }
 
-export const packGemmParams = (p: LinearOutput) =>
-  packParams([u32(p.numRows), u32(p.outStride), u32(p.outOffset), u32(countLane(p.rows))]);
+export interface GemmParams extends LinearOutput {
+  /** Elements of an input row. */
+  readonly width: number;
+}
+
+export const packGemmParams = (p: GemmParams) =>
+  packParams([
+    u32(p.numRows),
+    u32(p.outStride),
+    u32(p.outOffset),
+    u32(countLane(p.rows)),
+    ...epilogueValues(p.epilogue),
+    u32(p.width),
+  ]);
 
 export const gemmGrid = (numRows: number, numTokens: number): Grid => [ceilDiv(numRows, 64), ceilDiv(numTokens, 32)];

@@ -2,11 +2,11 @@ import source from "../../shaders/gemv.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
 import { f32, packParams, u32 } from "../gpu/params";
 import { ceilDiv } from "../util/math";
-import { countLane, type Epilogue, epilogueOverrides, type LinearOutput } from "./linear";
+import { countLane, epilogueValues, type LinearOutput } from "./linear";
 import { activationModule, gridModule, rowModule, stepModule, type WeightType, weightModules } from "./modules";
 import { type DeviceVariant, enables, reduceModule } from "./variants";
 
-/** out [tokens, rows] = in [tokens, width] x weights [rows, width]^T for at most 8 tokens, with RMSNorm of the input folded in. */
+/** out [tokens, rows] = in [tokens, width] x weights [rows, width]^T for few tokens, with RMSNorm of the input folded in. */
 export const gemv = defineKernel({
   label: "gemv",
   source: { name: "gemv.wgsl", source },
@@ -20,11 +20,11 @@ export const gemv = defineKernel({
     x_out: "read_write",
     out: "read_write",
   },
-  overrides: ["IN_WIDTH", "PROLOGUE", "EPILOGUE", "ACTIVATION"],
+  overrides: ["IN_WIDTH", "PROLOGUE"],
 });
 
-/** Token counts that have a pipeline of their own; a batch uses the smallest that holds it. */
-export const GEMV_TOKEN_TILES = [1, 2, 4, 8] as const;
+/** Tokens that a workgroup serves: one where there is one, else four. */
+export const GEMV_TOKEN_TILES = [1, 4] as const;
 export type GemvTokenTile = (typeof GEMV_TOKEN_TILES)[number];
 
 export type Prologue = "none" | "norm" | "post-norm";
@@ -34,13 +34,9 @@ export interface GemvOptions {
   readonly weightType: WeightType;
   readonly tokenTile: GemvTokenTile;
   readonly prologue: Prologue;
-  readonly epilogue: Epilogue;
 }
 
-export function gemvVariant(
-  device: DeviceVariant,
-  options: GemvOptions,
-): KernelVariant<"IN_WIDTH" | "PROLOGUE" | "EPILOGUE" | "ACTIVATION"> {
+export function gemvVariant(device: DeviceVariant, options: GemvOptions): KernelVariant<"IN_WIDTH" | "PROLOGUE"> {
   return {
     prelude: {
       enables: enables({ subgroups: device.subgroups }),
@@ -57,7 +53,6 @@ export function gemvVariant(
     overrides: {
       IN_WIDTH: options.width,
       PROLOGUE: { none: 0, norm: 1, "post-norm": 2 }[options.prologue],
-      ...epilogueOverrides(options.epilogue),
     },
   };
 }
@@ -81,6 +76,8 @@ export const packGemvParams = (p: GemvParams) =>
     u32(p.postOffset),
     f32(p.eps),
     u32(Number(p.storesX)),
+    ...epilogueValues(p.epilogue),
   ]);
 
-export const gemvGrid = (numRows: number): Grid => foldGrid(ceilDiv(numRows, 4));
+export const gemvGrid = (numRows: number, numTokens: number, tokenTile: GemvTokenTile): Grid =>
+  foldGrid(ceilDiv(numRows, 4) * ceilDiv(numTokens, tokenTile));

@@ -1,3 +1,5 @@
+import { type ParamValues, u32 } from "../gpu/params";
+
 /** What GEMV and GEMM share: where the input comes from, what is done with the sums, which step count they cover. */
 export type Activation = "silu" | "gelu_tanh";
 
@@ -9,10 +11,11 @@ export type Epilogue =
   /** Rows are gate, up, gate, up ...; out[n / 2] = activation(gate) * up */
   | { readonly kind: "gate"; readonly activation: Activation };
 
-export const epilogueOverrides = (epilogue: Epilogue) => ({
-  EPILOGUE: { store: 0, add: 1, gate: 2 }[epilogue.kind],
-  ACTIVATION: epilogue.kind === "gate" && epilogue.activation === "gelu_tanh" ? 1 : 0,
-});
+/** The params `epilogue` and `activation`. */
+export const epilogueValues = (epilogue: Epilogue): ParamValues => [
+  u32({ store: 0, add: 1, gate: 2 }[epilogue.kind]),
+  u32(epilogue.kind === "gate" && epilogue.activation === "gelu_tanh" ? 1 : 0),
+];
 
 /** Which of the step's counts is the number of input rows. */
 export type RowCount = "tokens" | "logit-rows";
@@ -25,4 +28,5 @@ export interface LinearOutput {
   /** Column of the slice's row 0 in the output. */
   readonly outOffset: number;
   readonly rows: RowCount;
+  readonly epilogue: Epilogue;
 }

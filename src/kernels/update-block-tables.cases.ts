@@ -41,7 +41,7 @@ function matches(name: string, updates: readonly Update[]): KernelCase {
 }
 
 export const updateBlockTablesCases: readonly KernelCase[] = [
-  matches("one entry", [{ group: 1, row: 5, firstIndex: 39, blockIds: [77] }]),
+  matches("one entry", [{ group: 1, row: 5, firstIndex: maxBlocksPerRow - 1, blockIds: [77] }]),
   ...[63, 64, 65].map((count) =>
     matches(`${count} entries`, [
       { group: 0, row: 0, firstIndex: 0, blockIds: ids(40, 1) },
@@ -52,6 +52,6 @@ export const updateBlockTablesCases: readonly KernelCase[] = [
     { group: 1, row: 0, firstIndex: 3, blockIds: ids(30, 9) },
     { group: 0, row: 6, firstIndex: 0, blockIds: ids(40, 3) },
     { group: 1, row: 6, firstIndex: 20, blockIds: ids(20, 400) },
-    { group: 0, row: 1, firstIndex: 39, blockIds: [0] },
+    { group: 0, row: 1, firstIndex: maxBlocksPerRow - 1, blockIds: [0] },
   ]),
 ];

@@ -55,17 +55,17 @@ export class Scheduler {
   addRequest(request: Request): void {
     const { requestId, numPromptTokens } = request;
     const { maxModelLen } = this.#options;
-    if (numPromptTokens === 0) throw invalidRequest("prompt", "the prompt has no tokens");
+    if (numPromptTokens === 0) throw invalidRequest("prompt", "The prompt has no tokens.");
     if (!(request.maxTokens >= 1)) throw invalidRequest("max_tokens", `max_tokens is ${request.maxTokens}, under 1`);
     if (this.#requests.has(requestId)) throw invalidRequest("requestId", `request id ${requestId} is in use`);
     if (numPromptTokens >= maxModelLen) {
-      const message = `the prompt has ${numPromptTokens} tokens and needs one more; the context holds ${maxModelLen}`;
+      const message = `The prompt has ${numPromptTokens} tokens and the answer needs one more; the context holds ${maxModelLen}.`;
       throw new CairnError("context_length_exceeded", message, { numPromptTokens, maxModelLen });
     }
     const numBlocksNeeded = this.#numBlocksNeeded(request);
     const numBlocks = this.#kvCache.numUsableBlocks;
     if (numBlocksNeeded > numBlocks) {
-      const message = `the request needs up to ${numBlocksNeeded} KV blocks; the cache has ${numBlocks}`;
+      const message = `The request needs up to ${numBlocksNeeded} KV blocks; the cache has ${numBlocks}.`;
       throw new CairnError("cache_too_small", message, { numBlocksNeeded, numBlocks });
     }
     this.#requests.set(requestId, request);
@@ -216,7 +216,7 @@ export class Scheduler {
     assert(requestId === request.requestId, () => `sampled id of ${requestId} where ${request.requestId}'s was due`);
     if (!finite) {
       const position = request.numTokens;
-      const message = `the model gave NaN or infinity at position ${position} of request ${requestId}`;
+      const message = `The model gave NaN or infinity at position ${position}.`;
       return endWithError(request, new CairnError("numerical", message, { position }));
     }
     request.outputTokenIds.push(tokenId);

@@ -29,8 +29,8 @@ export interface AttentionBatch {
   readonly kv: PagedKv;
   /** [tokens, heads, head dim] */
   readonly q: Float32Array<ArrayBuffer>;
-  /** Of every token, decoded or prefilled: [tokens, heads * head dim]. */
-  readonly expected: readonly Float64Array[];
+  /** As `q`, of every token, decoded or prefilled. */
+  readonly expected: readonly number[];
 }
 
 /** A batch whose request i has row 7 - i. Nothing but the keys that some token of it sees is in the cache. */
@@ -45,7 +45,7 @@ export function makeAttentionBatch(run: AttentionRun, prefillTileTokens: number)
     }),
   );
   const q: number[] = [];
-  const expected: Float64Array[] = [];
+  const expected: number[] = [];
   requests.forEach(({ start, numTokens }, i) => {
     const k: Float32Array[] = [];
     const v: Float32Array[] = [];
@@ -58,7 +58,7 @@ export function makeAttentionBatch(run: AttentionRun, prefillTileTokens: number)
     for (let t = 0; t < numTokens; t++) {
       const row = random.normalArray(numHeads * headDim, run.query ?? 2 / Math.sqrt(headDim));
       q.push(...row);
-      expected.push(attention({ ...run, q: row, k, v, position: start + t, scale: 1 }));
+      expected.push(...attention({ ...run, q: row, k, v, position: start + t, scale: 1 }));
     }
   });
   const sizes = { ...TEST_STEP_SIZES, prefillTileTokens };

@@ -88,7 +88,7 @@ export async function checkLinear(
     const outOffset = MARGIN + first / rowsPerOutput;
     return {
       weights: ctx.upload("weights", weights),
-      output: { numRows: end - first, outStride, outOffset, rows: shape.rows },
+      output: { numRows: end - first, outStride, outOffset, rows: shape.rows, epilogue },
     };
   });
   await dispatch({ step: uploadStep(ctx, testStep(stepRequests(shape))), out, slices });

@@ -13,10 +13,13 @@ export interface LoadHooks {
   readonly signal?: AbortSignal;
 }
 
-/** An engine on the embedded model, unless `init` names another. */
+/** Most kernels that an engine compiles are GEMVs, one for each number of tokens; software adapters take long for them. */
+const FEW_KERNELS = { useGemvUpToTokens: 1 };
+
+/** An engine on the embedded model, unless `init` names another, with few kernels, unless it says otherwise. */
 export function loadTestEngine(gpu: GPU, init: Partial<EngineInit> = {}, hooks: LoadHooks = {}): Promise<Engine> {
   return loadEngine(
-    { model: filesSource(DEMO_MODEL), ...init },
+    { model: filesSource(DEMO_MODEL), ...init, engine: { ...FEW_KERNELS, ...init.engine } },
     { gpu, onProgress: hooks.onProgress ?? (() => {}), signal: hooks.signal ?? new AbortController().signal },
   );
 }

@@ -1,16 +1,19 @@
 import { type PackedStep, packStep, type StepBufferSizes } from "../runner/step-buffer";
 import type { ScheduledRequest } from "../scheduler/scheduler-output";
-import { type KernelTestContext, NAN_WORD } from "./kernel-case";
+import type { KernelTestContext } from "./kernel-case";
 
 /** What a test says about a scheduled request; what it leaves out is its index as row, position 0, ids from 0 on, no sampling. */
 export interface TestRequest extends Partial<Omit<ScheduledRequest, "requestId">> {
   readonly numTokens: number;
 }
 
+/** As an id, a position, a row, a block: all are there. */
+const STALE_WORD = 3;
+
 export const TEST_STEP_SIZES: StepBufferSizes = {
   maxTokens: 4096,
   maxRows: 8,
-  maxBlocksPerRow: 40,
+  maxBlocksPerRow: 8192,
   numGroups: 2,
   prefillTileTokens: 32,
 };
@@ -30,9 +33,12 @@ export function testStep(requests: readonly TestRequest[], sizes: StepBufferSize
   return packStep({ stepIndex: 0, newRows: [], scheduled, numTokens }, sizes);
 }
 
-/** The step buffer on the GPU, with spare capacity that holds NaN. */
+/**
+ * The step buffer on the GPU. Its spare capacity holds entries that could be tokens or updates, left over from a longer
+ * step: a kernel that takes one too many writes where it must not.
+ */
 export function uploadStep(ctx: KernelTestContext, { words }: PackedStep): GPUBuffer {
-  const padded = new Uint32Array(words.length + 64).fill(NAN_WORD);
+  const padded = new Uint32Array(words.length + 64).fill(STALE_WORD);
   padded.set(words);
   return ctx.upload("step", padded);
 }

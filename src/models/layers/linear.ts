@@ -1,15 +1,6 @@
 import { gemm, gemmGrid, gemmVariant, packGemmParams } from "../../kernels/gemm";
-import {
-  GEMV_TOKEN_TILES,
-  type GemvTokenTile,
-  gemv,
-  gemvGrid,
-  gemvVariant,
-  type Prologue,
-  packGemvParams,
-} from "../../kernels/gemv";
+import { GEMV_TOKEN_TILES, gemv, gemvGrid, gemvVariant, type Prologue, packGemvParams } from "../../kernels/gemv";
 import type { Epilogue, RowCount } from "../../kernels/linear";
-import { assert } from "../../util/errors";
 import { type BuildContext, usesGemv } from "../build-context";
 import type { Op, StepShape } from "../step-shape";
 import type { Linear } from "../weights";
@@ -45,18 +36,17 @@ export async function buildLinear(context: BuildContext, options: LinearOptions)
 
 /** The GEMV path alone; only for steps of at most `gemvUpToTokens` rows. */
 export async function buildGemv(context: BuildContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
-  const { linear, epilogue } = options;
-  const tiles = GEMV_TOKEN_TILES.filter((tile) => tile / 2 < context.gemvUpToTokens);
+  const { linear } = options;
+  if (context.gemvUpToTokens === 0) return () => {};
   const prologue: Prologue = norm === null ? "none" : norm.post ? "post-norm" : "norm";
   const pipelines = await Promise.all(
-    tiles.map((tokenTile) =>
+    GEMV_TOKEN_TILES.map((tokenTile) =>
       context.pipelines.get(
         gemv,
-        gemvVariant(context.variant, { width: linear.width, weightType: linear.type, tokenTile, prologue, epilogue }),
+        gemvVariant(context.variant, { width: linear.width, weightType: linear.type, tokenTile, prologue }),
       ),
     ),
   );
-  if (pipelines.length === 0) return () => {};
   const slices = linear.slices.map((slice) => {
     const params = packGemvParams({
       ...outputParams(options, slice),
@@ -75,38 +65,37 @@ export async function buildGemv(context: BuildContext, options: LinearOptions, n
       x_out: { buffer: norm?.post?.nextResidual ?? context.scratch.unused },
       out: { buffer: options.output },
     });
-    return { bindGroup, grid: gemvGrid(slice.numRows) };
+    return { bindGroup, numRows: slice.numRows };
   });
   return (encoder, step) => {
-    const pipeline = pipelines[tileIndex(tiles, countOf(options.rows, step))];
-    for (const { bindGroup, grid } of slices) encoder.dispatch(pipeline, bindGroup, grid);
+    const count = countOf(options.rows, step);
+    const tile = count === 1 ? 0 : 1;
+    for (const { bindGroup, numRows } of slices) {
+      encoder.dispatch(pipelines[tile], bindGroup, gemvGrid(numRows, count, GEMV_TOKEN_TILES[tile]));
+    }
   };
 }
 
-function tileIndex(tiles: readonly GemvTokenTile[], count: number): number {
-  const index = tiles.findIndex((tile) => tile >= count);
-  assert(index >= 0, () => `GEMV over ${count} rows`);
-  return index;
-}
-
-async function buildGemm(context: BuildContext, options: LinearOptions): Promise<Op> {
-  const { linear, epilogue, boundedInput } = options;
+/** The GEMM path alone, for any number of rows. */
+export async function buildGemm(context: BuildContext, options: LinearOptions): Promise<Op> {
+  const { linear, boundedInput } = options;
   const pipeline = await context.pipelines.get(
     gemm,
-    gemmVariant(context.variant, { width: linear.width, weightType: linear.type, epilogue, boundedInput }),
+    gemmVariant(context.variant, { weightType: linear.type, boundedInput }),
   );
-  const slices = linear.slices.map((slice) => ({
-    numRows: slice.numRows,
-    bindGroup: pipeline.bind(`gemm.${linear.name}`, {
+  const slices = linear.slices.map((slice) => {
+    const params = packGemmParams({ ...outputParams(options, slice), width: linear.width });
+    const bindGroup = pipeline.bind(`gemm.${linear.name}`, {
       params: {
-        buffer: context.buffers.uniform(`gemm.${linear.name}.params`, packGemmParams(outputParams(options, slice))),
+        buffer: context.buffers.uniform(`gemm.${linear.name}.params`, params),
       },
       step: { buffer: context.step },
       x: { buffer: options.input },
       weights: { buffer: slice.buffer },
       out: { buffer: options.output },
-    }),
-  }));
+    });
+    return { bindGroup, numRows: slice.numRows };
+  });
   return (encoder, step) => {
     for (const { bindGroup, numRows } of slices) {
       encoder.dispatch(pipeline, bindGroup, gemmGrid(numRows, countOf(options.rows, step)));
@@ -121,5 +110,6 @@ function outputParams(options: LinearOptions, slice: { readonly firstRow: number
     outStride: options.outStride,
     outOffset: slice.firstRow / rowsPerOutput,
     rows: options.rows,
+    epilogue: options.epilogue,
   };
 }

@@ -1,7 +1,7 @@
 import { packRmsNormParams, rmsNorm, rmsNormGrid, rmsNormVariant } from "../../kernels/rms-norm";
 import { type BuildContext, usesFusedNorm } from "../build-context";
 import type { Op } from "../step-shape";
-import { buildGemv, buildLinear, type LinearOptions } from "./linear";
+import { buildGemm, buildGemv, buildLinear, type LinearOptions } from "./linear";
 
 export interface NormOptions {
   readonly label: string;
@@ -63,7 +63,9 @@ export async function buildNormLinear(context: BuildContext, options: NormLinear
     postOffset,
     gather: false,
   });
-  const linear = buildLinear(context, { ...options, input: scratch.normed, rows: "tokens", boundedInput: true });
+  const plain = { ...options, input: scratch.normed, rows: "tokens", boundedInput: true } as const;
+  // With fused norms GEMV always has the norm inside, so what is left for the plain path is GEMM.
+  const linear = context.fusedNorm ? buildGemm(context, plain) : buildLinear(context, plain);
   const [fusedOp, normOp, linearOp] = await Promise.all([fused, norm, linear]);
   return (encoder, step) => {
     if (usesFusedNorm(context, step)) return fusedOp(encoder, step);

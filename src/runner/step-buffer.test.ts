@@ -1,0 +1,91 @@
+import { expect, it } from "vitest";
+import type { SchedulerOutput } from "../scheduler/scheduler-output";
+import { blockTableOffset, LAST_SAMPLED, packStep, type StepBufferSizes, stepBufferBytes } from "./step-buffer";
+
+const SIZES: StepBufferSizes = { maxTokens: 16, maxRows: 4, maxBlocksPerRow: 10, numGroups: 2, prefillTileTokens: 3 };
+
+/** Row 2 decodes at position 20 with a new block in group 1; row 0 computes 4 prompt tokens from position 5 and samples. */
+const OUTPUT: SchedulerOutput = {
+  stepIndex: 7,
+  newRows: [],
+  numTokens: 5,
+  scheduled: [
+    {
+      requestId: "decode",
+      row: 2,
+      startPosition: 20,
+      numTokens: 1,
+      tokens: { kind: "last-sampled" },
+      blockTableUpdates: [{ group: 1, firstIndex: 1, blockIds: [9] }],
+      samples: true,
+    },
+    {
+      requestId: "prefill",
+      row: 0,
+      startPosition: 5,
+      numTokens: 4,
+      tokens: { kind: "ids", ids: [100, 101, 102, 103] },
+      blockTableUpdates: [{ group: 0, firstIndex: 0, blockIds: [3, 4] }],
+      samples: true,
+    },
+  ],
+};
+
+it("packs every list behind the header, in the order that the header says", () => {
+  const { words, shape, numBlockTableUpdates } = packStep(OUTPUT, SIZES);
+  expect([...words]).toEqual(
+    [
+      [5, 1, 2, 2], // tokens, decode tokens, prefill tiles, logit rows
+      [8, 9, 11, 13], // where the last four lists begin
+      [3, 0, 0, 0], // block table updates
+      [LAST_SAMPLED, 20, 2, 0],
+      [100, 5, 0, 0],
+      [101, 6, 0, 0],
+      [102, 7, 0, 0],
+      [103, 8, 0, 0],
+      [0, 0, 0, 0], // decode token 0
+      [1, 3, 0, 0], // tile of tokens 1 to 3
+      [4, 1, 0, 0],
+      [0, 2, 21, 0], // logit rows: token, row, position of the id to be sampled
+      [4, 0, 9, 0],
+      [(1 * 4 + 2) * 10 + 1, 9, 0, 0],
+      [0, 3, 0, 0],
+      [1, 4, 0, 0],
+    ].flat(),
+  );
+  expect(shape).toEqual({
+    numTokens: 5,
+    numLogitRows: 2,
+    numDecodeTokens: 1,
+    numPrefillTiles: 2,
+    maxDecodePosition: 20,
+  });
+  expect(numBlockTableUpdates).toBe(3);
+});
+
+it("a chunk that does not reach the last known token has no logit row", () => {
+  const [, prefill] = OUTPUT.scheduled;
+  const { shape } = packStep({ ...OUTPUT, scheduled: [{ ...prefill, samples: false }], numTokens: 4 }, SIZES);
+  expect(shape).toEqual({
+    numTokens: 4,
+    numLogitRows: 0,
+    numDecodeTokens: 0,
+    numPrefillTiles: 2,
+    maxDecodePosition: 0,
+  });
+});
+
+it("has room for the longest step: every row a tile of its own and a new block for every token", () => {
+  const scheduled = [0, 1, 2, 3].map((row) => ({
+    ...OUTPUT.scheduled[1],
+    requestId: `r${row}`,
+    row,
+    blockTableUpdates: [0, 1].map((group) => ({ group, firstIndex: 0, blockIds: [1] })),
+  }));
+  const { words } = packStep({ ...OUTPUT, scheduled, numTokens: 16 }, SIZES);
+  expect(words.byteLength).toBeLessThanOrEqual(stepBufferBytes(SIZES));
+});
+
+it("gives each group and row a block table of its own", () => {
+  expect([0, 1].flatMap((group) => [0, 3].map((row) => blockTableOffset(SIZES, group, row)))).toEqual([0, 30, 40, 70]);
+});
