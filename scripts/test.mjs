@@ -1,4 +1,5 @@
 // `npm test`: every suite in order, also after a failure; minutes a suite; one last line with the counts.
+// `npm run soak` is the same with the long lists: tests ask for CAIRN_SOAK.
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { findBrowser } from "./find-browser.mjs";
@@ -10,6 +11,8 @@ import { ROOT, runNode, runTool } from "./project.mjs";
  * @property {number} failed
  * @property {number} skipped
  */
+
+if (process.argv.includes("--soak")) process.env.CAIRN_SOAK = "1";
 
 const REPORT_DIR = ".cache/test-reports";
 

@@ -101,8 +101,8 @@ export const allKernels: readonly KernelEntry[] = [
     kernel: gemv,
     variants: gemvVariants,
     params: {
-      words: packGemvParams({ ...LINEAR, normOffset: 8, postOffset: 9, eps: 0.5, storesX: false }),
-      members: { ...LINEAR_MEMBERS, norm_offset: 8, post_offset: 9, eps: 0.5, stores_x: 0, ...EPILOGUE_MEMBERS },
+      words: packGemvParams({ ...LINEAR, normOffset: 8, postOffset: 9, eps: 0.5, storesX: true }),
+      members: { ...LINEAR_MEMBERS, norm_offset: 8, post_offset: 9, eps: 0.5, stores_x: 1, ...EPILOGUE_MEMBERS },
     },
   },
   {

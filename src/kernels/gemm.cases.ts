@@ -50,23 +50,30 @@ function matches(name: string, boundedInput: boolean, runs: readonly Partial<Gem
 }
 
 export const gemmCases: readonly KernelCase[] = [
-  matches("width 172, f32, numbers of tokens and rows around a tile's", true, [
+  matches("f32, numbers of tokens and rows around a tile's", true, [
     ...[1, 2, 31, 32, 33, 67].map((numTokens) => ({ numTokens })),
     ...[1, 2, 63, 64, 65, 131].map((numRows) => ({ numRows, numTokens: 33 })),
   ]),
-  matches("width 65, bf16", true, [{ width: 65, weightType: "bf16", numTokens: 33, numRows: 65 }]),
-  matches("width 65, bf16, inputs within and beyond the range of f16", false, [
-    ...[1, 1e7, 1e-12].map((input) => ({ width: 65, weightType: "bf16" as const, numRows: 65, input })),
-    { width: 65, weightType: "bf16", rows: "logit-rows" },
+  matches("f32, widths around a unit and a tile", true, [
+    ...[1, 7, 8, 13, 31, 32, 33, 65, 1031].map((width) => ({ width })),
   ]),
-  matches("width 1, f16, added to the output, by slices", false, [
-    { width: 1, weightType: "f16", epilogue: { kind: "add" }, numTokens: 33, numRows: 131, sliceStarts: [0, 6, 70] },
+  matches("bf16, widths that no unit divides", true, [
+    ...[7, 65, 172].map((width) => ({ width, weightType: "bf16" as const, numTokens: 33, numRows: 65 })),
   ]),
-  matches("width 7, f16, gates, SiLU, by slices", true, [
-    { width: 7, weightType: "f16", epilogue: SILU, numTokens: 33, numRows: 134, sliceStarts: [0, 66] },
+  matches("f16, widths that no unit divides", true, [
+    ...[1, 13, 172].map((width) => ({ width, weightType: "f16" as const, numTokens: 33, numRows: 65 })),
   ]),
-  matches("width 13, f32, gates, GELU", false, [
-    { width: 13, epilogue: GELU, numTokens: 5, numRows: 62 },
-    { width: 13, epilogue: GELU, numTokens: 5, numRows: 62, input: 1e6 },
+  matches("inputs within and beyond the range of f16", false, [
+    ...[1, 1e7, 1e-12].map((input) => ({ width: 65, weightType: "bf16" as const, input })),
+  ]),
+  matches("as many rows as there are logit rows", false, [{ width: 65, weightType: "bf16", rows: "logit-rows" }]),
+  matches("added to the output, by slices", true, [
+    { width: 13, epilogue: { kind: "add" }, numTokens: 33, numRows: 131, sliceStarts: [0, 6, 70] },
+  ]),
+  matches("gates, SiLU, by slices", true, [
+    { width: 7, epilogue: SILU, numTokens: 33, numRows: 134, sliceStarts: [0, 66] },
+  ]),
+  matches("gates, GELU, also of large sums", false, [
+    ...[1, 1e6].map((input) => ({ width: 13, epilogue: GELU, numTokens: 5, numRows: 62, input })),
   ]),
 ];

@@ -110,8 +110,8 @@ export const gemvCases: readonly KernelCase[] = [
     ...[1, 2, 3, 4, 5, 47].map((numRows) => ({ numRows })),
   ]),
   matches("width 1, f16, more groups than a grid's dimension", [
-    { width: 1, weightType: "f16", numRows: 4 * MAX_GROUPS_PER_DIMENSION + 6 },
-    { width: 1, weightType: "f16", numRows: 1 },
+    { width: 1, weightType: "f16", numRows: 2 * MAX_GROUPS_PER_DIMENSION + 6, tokenTile: 4, numTokens: 5 },
+    { width: 1, weightType: "f16", numRows: 1, tokenTile: 4 },
   ]),
   matches("width 7, bf16", [{ width: 7, weightType: "bf16" }]),
   matches("width 13, f32, tile not filled", [
@@ -122,7 +122,7 @@ export const gemvCases: readonly KernelCase[] = [
     { width: 65, weightType: "bf16", tokenTile: 4, numTokens: 3, rows: "logit-rows" },
   ]),
   matches("width 64, f16, one and two tiles", [
-    ...[1, 5, 8].map((numTokens) => ({ width: 64, weightType: "f16" as const, tokenTile: 4 as const, numTokens })),
+    ...[1, 4, 5, 8].map((numTokens) => ({ width: 64, weightType: "f16" as const, tokenTile: 4 as const, numTokens })),
   ]),
   matches("width 523, more units than threads", [{ width: 523 }]),
   matches("gates of normed rows, by slices", [
@@ -133,6 +133,7 @@ export const gemvCases: readonly KernelCase[] = [
   matches("post-normed rows, stored by one slice, then normed", [
     { prologue: "post-norm", tokenTile: 4, numTokens: 2, sliceStarts: [0, 12, 22] },
     { prologue: "post-norm", tokenTile: 4, numTokens: 1, residual: 1e5, branch: 1e5 },
+    { prologue: "post-norm", tokenTile: 4, numTokens: 7, epilogue: GELU, numRows: 46 },
     { prologue: "post-norm", tokenTile: 4, numTokens: 2, residual: 1e-3, branch: 1e-20, eps: 1e-5 },
   ]),
   matches("the sums are added to the output, by slices", [

@@ -40,7 +40,8 @@ export function gemvVariant(device: DeviceVariant, options: GemvOptions): Kernel
   return {
     prelude: {
       enables: enables({ subgroups: device.subgroups }),
-      constants: { WG: "64u", M_TILE: `${options.tokenTile}u` },
+      // One subgroup on most GPUs, so that sums need not wait for other threads.
+      constants: { WG: "32u", M_TILE: `${options.tokenTile}u` },
     },
     modules: [
       gridModule,

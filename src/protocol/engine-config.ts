@@ -22,6 +22,6 @@ export interface EngineConfig {
   readonly useFusedNorm: boolean;
   /** Matmuls over at most this many tokens take the GEMV kernel; 0 switches it off. */
   readonly useGemvUpToTokens: number;
-  /** Take GPU timestamps of every kernel. */
+  /** Time every kernel on the GPU; shown as a track of the browser's performance panel. Slower: one pass a dispatch. */
   readonly profile: boolean;
 }

@@ -124,6 +124,7 @@ export class GpuModelRunner {
     const logits = observeLogits && numLogitRows > 0 ? this.#readLogits(numLogitRows) : null;
     logits?.catch(() => {}); // A step that fails says why below.
     const sampled = await this.#settle(this.#readback.read(slot, numLogitRows * SAMPLED_ROW_WORDS * 4));
+    await profiler?.collect();
     this.#pacer.finished(stages.length, numTokens, performance.now() - startMs);
     if (logits) observeLogits?.(output, await logits);
     return toStepResult(output, new Uint32Array(sampled));
