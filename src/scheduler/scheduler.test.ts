@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { geometryWithWindows } from "../kv/geometry.fixture";
-import { CairnError } from "../util/errors";
 import { Request, type RequestOptions } from "./request";
 import { Scheduler } from "./scheduler";
 import type { SchedulerOptions } from "./scheduler-options";
@@ -323,20 +322,6 @@ describe("ends from outside", () => {
     expect(request.finishReason).toBe("stop");
     expect(scheduler.finish("a", "stop")).toBe(false);
     expect(scheduler.abort("never here")).toBe(false);
-  });
-
-  test("a failed step ends its requests with the error and gives everything back", () => {
-    const scheduler = makeScheduler();
-    for (const requestId of ["a", "b", "c"]) scheduler.addRequest(makeRequest(requestId, 16));
-    const output = scheduler.schedule()!;
-    expect(output.scheduled).toHaveLength(2);
-    scheduler.abort("b");
-    const error = new CairnError("gpu_error", "refused", { label: "step0" });
-    expect(scheduler.failStep(output, error)).toEqual([
-      { requestId: "a", newTokenIds: [], endsWithEos: false, finishReason: "error", error },
-    ]);
-    expect(scheduler.numFreeBlocks).toBe(16);
-    expect(step(scheduler).summary).toEqual([["c", 0, 0, 16, "ids", true]]);
   });
 
   test("a step cannot be processed twice or with another's result", () => {

@@ -100,7 +100,7 @@ export class Scheduler {
     return { stepIndex: this.#nextStepIndex++, newRows, scheduled, numTokens };
   }
 
-  /** Takes in what a step gave back. Every output of `schedule` must come here, or to `failStep`, once and in order. */
+  /** Takes in what a step gave back. Every output of `schedule` must come here, once and in order. */
   update(output: SchedulerOutput, result: StepResult): RequestUpdate[] {
     assert(result.stepIndex === output.stepIndex, () => `step ${output.stepIndex} got result ${result.stepIndex}`);
     const updates: RequestUpdate[] = [];
@@ -110,17 +110,6 @@ export class Scheduler {
       const sampled = entry.samples ? result.sampled[numSampledSeen++] : null;
       // The output of a request that ended meanwhile is dropped, but its entry was counted.
       if (sampled && request.status === "running") updates.push(this.#appendSampled(request, sampled));
-      this.#releaseIfEnded(request);
-    }
-    return updates;
-  }
-
-  /** A step that never ran, or whose result is lost: its requests end with `error` and give back row and blocks. */
-  failStep(output: SchedulerOutput, error: CairnError): RequestUpdate[] {
-    const updates: RequestUpdate[] = [];
-    for (const entry of output.scheduled) {
-      const request = this.#landStep(entry);
-      if (request.status === "running") updates.push(endWithError(request, error));
       this.#releaseIfEnded(request);
     }
     return updates;

@@ -9,7 +9,10 @@ export type FileBytes = Readonly<Record<string, Uint8Array<ArrayBuffer>>>;
 
 /** The embedded model's files. */
 export function readDemoModel(): FileBytes {
-  const dir = `${ROOT}public/models/cairn-stories-3M`;
+  return readModelDir(`${ROOT}public/models/cairn-stories-3M`);
+}
+
+export function readModelDir(dir: string): FileBytes {
   return Object.fromEntries(readdirSync(dir).map((name) => [name, new Uint8Array(readFileSync(`${dir}/${name}`))]));
 }
 

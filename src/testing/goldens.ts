@@ -161,7 +161,8 @@ export function teacherForcedGaps(model: ReferenceModel, golden: GoldenCase): nu
   return logits.slice(promptIds.length - 1).map(topGap);
 }
 
-function topGap(logits: Float64Array): number {
+/** Top-1 minus top-2 logit. */
+export function topGap(logits: Float64Array): number {
   const [top, second] = logits.toSorted().subarray(-2).reverse();
   return top - second;
 }

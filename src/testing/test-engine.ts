@@ -13,7 +13,7 @@ export interface LoadHooks {
   readonly signal?: AbortSignal;
 }
 
-/** Most kernels that an engine compiles are GEMVs, one for each number of tokens; software adapters take long for them. */
+/** Without the GEMVs over several tokens a software adapter is ready sooner. */
 const FEW_KERNELS = { useGemvUpToTokens: 1 };
 
 /** An engine on the embedded model, unless `init` names another, with few kernels, unless it says otherwise. */

@@ -2,6 +2,8 @@
 export interface WatchedGpuOptions {
   /** Buffers that the device refuses. The error is the device's own: it is asked for far more than it can give. */
   readonly refuses?: (descriptor: GPUBufferDescriptor) => boolean;
+  /** What the adapter says of its storage bindings; less than the truth. */
+  readonly maxBindingBytes?: number;
 }
 
 const IMPOSSIBLE_BYTES = 2 ** 50;
@@ -39,7 +41,19 @@ export class WatchedGpu {
     return this.devices[this.devices.length - 1];
   }
 
+  /** Labels of the buffers that nobody destroyed, in the order of their making. */
+  get bufferLabels(): string[] {
+    return [...this.#bufferBytes.keys()].map(({ label }) => label);
+  }
+
   #watchAdapter(adapter: GPUAdapter): GPUAdapter {
+    const { maxBindingBytes } = this.#options;
+    if (maxBindingBytes !== undefined) {
+      const { maxBufferSize } = adapter.limits;
+      Object.defineProperty(adapter, "limits", {
+        value: { maxBufferSize, maxStorageBufferBindingSize: maxBindingBytes },
+      });
+    }
     const requestDevice = adapter.requestDevice.bind(adapter);
     adapter.requestDevice = async (descriptor) => {
       const device = await requestDevice(descriptor);

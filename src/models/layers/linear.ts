@@ -37,16 +37,17 @@ export async function buildLinear(context: BuildContext, options: LinearOptions)
 /** The GEMV path alone; only for steps of at most `gemvUpToTokens` rows. */
 export async function buildGemv(context: BuildContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
   const { linear } = options;
-  if (context.gemvUpToTokens === 0) return () => {};
+  const tiles = GEMV_TOKEN_TILES.filter((tile) => context.gemvUpToTokens >= (tile === 1 ? 1 : 2));
   const prologue: Prologue = norm === null ? "none" : norm.post ? "post-norm" : "norm";
   const pipelines = await Promise.all(
-    GEMV_TOKEN_TILES.map((tokenTile) =>
+    tiles.map((tokenTile) =>
       context.pipelines.get(
         gemv,
         gemvVariant(context.variant, { width: linear.width, weightType: linear.type, tokenTile, prologue }),
       ),
     ),
   );
+  if (pipelines.length === 0) return () => {};
   const slices = linear.slices.map((slice) => {
     const params = packGemvParams({
       ...outputParams(options, slice),
