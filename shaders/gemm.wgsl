@@ -4,7 +4,7 @@ struct Params {
   num_rows: u32,
   out_stride: u32,
   out_offset: u32,
-  count_lane: u32,
+  part: u32,          // which rows of the step; see step_rows
   epilogue: u32,
   activation: u32,
   in_width: u32,
@@ -56,9 +56,10 @@ fn load_tile_w(first_row: u32, first_unit: u32, lid: u32) {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
-  let num_tokens = step[0][params.count_lane];
+  let rows = step_rows(params.part);
+  let num_tokens = rows.y;
   let first_row = group.x * TILE_ROWS;
-  let first_token = group.y * TILE_TOKENS;
+  let first_token = rows.x + group.y * TILE_TOKENS;
   let units = (params.in_width + 7u) / 8u;
   // Rows come in pairs (gate, up), so a thread owns neighbouring rows: pairs 2 * tx and 2 * tx + 1 of each 16.
   let tx = lid % 8u;

@@ -10,7 +10,7 @@ struct Params {
   num_rows: u32,
   out_stride: u32,    // elements from one token's output to the next
   out_offset: u32,    // column of row 0
-  count_lane: u32,    // which of step[0] is the number of tokens
+  part: u32,          // which rows of the step; see step_rows
   norm_offset: u32,   // in `norms`, in units of eight
   post_offset: u32,
   eps: f32,
@@ -117,7 +117,7 @@ fn main(
   @builtin(num_workgroups) num_groups: vec3<u32>,
   @builtin(local_invocation_index) lid: u32,
 ) {
-  let num_tokens = step[0][params.count_lane];
+  let num_tokens = step_rows(params.part).y;   // The parts that GEMV serves begin at 0.
   let num_tiles = (num_tokens + M_TILE - 1u) / M_TILE;
   let group_index = grid_index(group, num_groups);
   let first_token = group_index % num_tiles * M_TILE;

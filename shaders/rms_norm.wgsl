@@ -4,6 +4,7 @@ struct Params {
   norm_offset: u32,   // of the weight in `norms`, in units of eight
   post_offset: u32,
   eps: f32,
+  part: u32,          // which rows; see step_rows. With GATHER: logit rows of tokens in that part
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -33,16 +34,21 @@ fn main(
   @builtin(num_workgroups) num_groups: vec3<u32>,
   @builtin(local_invocation_index) lid: u32,
 ) {
-  let r = grid_index(group, num_groups);
-  let count_lane = select(STEP_NUM_TOKENS, STEP_NUM_LOGIT_ROWS, GATHER);
-  if (r >= step[0][count_lane]) {
+  let rows = step_rows(params.part);
+  var r = grid_index(group, num_groups);
+  var t = rows.x + r;
+  if (GATHER) {
+    if (r >= step[0][STEP_NUM_LOGIT_ROWS]) {
+      return;
+    }
+    t = step_logit_row(r).x;
+  } else {
+    r = t;
+  }
+  if (t < rows.x || t >= rows.y) {
     return;
   }
   let units = (IN_WIDTH + 7u) / 8u;
-  var t = r;
-  if (GATHER) {
-    t = step_logit_row(r).x;
-  }
   let base = t * units;
 
   if (POST) {

@@ -113,7 +113,7 @@ function makeMemoryPlan(
     weightBytes: layout.bytes,
     scratchBytes: (maxModelLen) =>
       scratchBytes(config, scratchSizes(engineConfig, maxModelLen)) +
-      stepStateBytes(stepBufferSizes(config, geometry, scratchSizes(engineConfig, maxModelLen))),
+      stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen)),
     maxModelLen: init.maxModelLen ?? null,
     kvCacheBytes: engineConfig.kvCacheBytes,
     gpuMemoryBytes: engineConfig.gpuMemoryBytes,
@@ -125,6 +125,11 @@ function makeMemoryPlan(
 
 function scratchSizes(engineConfig: EngineConfig, maxModelLen: number): ScratchSizes {
   return { maxTokens: engineConfig.maxNumBatchedTokens, maxRows: engineConfig.maxNumRunning, maxModelLen };
+}
+
+function stepSizes(engineConfig: EngineConfig, config: ModelConfig, geometry: KvGeometry, maxModelLen: number) {
+  const { useGemvUpToTokens } = engineConfig;
+  return stepBufferSizes(config, geometry, scratchSizes(engineConfig, maxModelLen), useGemvUpToTokens);
 }
 
 async function loadOnDevice(
@@ -141,7 +146,7 @@ async function loadOnDevice(
   const buffers = new Buffers(device);
   const pipelines = new PipelineCache(device);
   const weights = await ModelWeights.allocate(device, buffers, pipelines, config, plan, layout, maxBindingBytes);
-  const sizes = stepBufferSizes(config, geometry, scratchSizes(engineConfig, maxModelLen));
+  const sizes = stepSizes(engineConfig, config, geometry, maxModelLen);
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, memory.numBlocks, memory.minBlocks, maxBindingBytes);
   const state = allocateStepState(buffers, sizes);

@@ -56,10 +56,10 @@ const LINEAR = {
   numRows: 5,
   outStride: 6,
   outOffset: 7,
-  rows: "logit-rows",
+  part: "logit-rows",
   epilogue: { kind: "gate", activation: "silu" },
 } as const;
-const LINEAR_MEMBERS = { num_rows: 5, out_stride: 6, out_offset: 7, count_lane: 3 };
+const LINEAR_MEMBERS = { num_rows: 5, out_stride: 6, out_offset: 7, part: 3 };
 const EPILOGUE_MEMBERS = { epilogue: 2, activation: 0 };
 
 const gemvVariants = (device: DeviceVariant) => [
@@ -95,7 +95,10 @@ export const allKernels: readonly KernelEntry[] = [
       WIDTHS.flatMap((width) =>
         BOTH.flatMap((post) => BOTH.map((gather) => rmsNormVariant(device, { width, post, gather }))),
       ),
-    params: { words: packRmsNormParams(1, 2, 0.5), members: { norm_offset: 1, post_offset: 2, eps: 0.5 } },
+    params: {
+      words: packRmsNormParams(1, 4, 0.5, "gemm-tokens"),
+      members: { norm_offset: 1, post_offset: 4, eps: 0.5, part: 2 },
+    },
   },
   {
     kernel: gemv,

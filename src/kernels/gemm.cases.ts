@@ -66,7 +66,7 @@ export const gemmCases: readonly KernelCase[] = [
   matches("inputs within and beyond the range of f16", false, [
     ...[1, 1e7, 1e-12].map((input) => ({ width: 65, weightType: "bf16" as const, input })),
   ]),
-  matches("as many rows as there are logit rows", false, [{ width: 65, weightType: "bf16", rows: "logit-rows" }]),
+  matches("as many rows as there are logit rows", false, [{ width: 65, weightType: "bf16", part: "logit-rows" }]),
   matches("added to the output, by slices", true, [
     { width: 13, epilogue: { kind: "add" }, numTokens: 33, numRows: 131, sliceStarts: [0, 6, 70] },
   ]),

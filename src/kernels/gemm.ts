@@ -2,8 +2,9 @@ import source from "../../shaders/gemm.wgsl?raw";
 import { defineKernel, type Grid, type KernelVariant } from "../gpu/kernel";
 import { packParams, u32 } from "../gpu/params";
 import { ceilDiv } from "../util/math";
-import { countLane, epilogueValues, type LinearOutput } from "./linear";
+import { epilogueValues, type LinearOutput } from "./linear";
 import { activationModule, rowModule, stepModule, type WeightType, weightModules } from "./modules";
+import { stepPartIndex } from "./step-part";
 import { type DeviceVariant, enables } from "./variants";
 
 /** out [tokens, rows] = x [tokens, width] x weights [rows, width]^T, tiled, for any number of tokens. */
@@ -39,7 +40,7 @@ export const packGemmParams = (p: GemmParams) =>
     u32(p.numRows),
     u32(p.outStride),
     u32(p.outOffset),
-    u32(countLane(p.rows)),
+    u32(stepPartIndex(p.part)),
     ...epilogueValues(p.epilogue),
     u32(p.width),
   ]);

@@ -117,9 +117,10 @@ export const gemvCases: readonly KernelCase[] = [
   matches("width 13, f32, tile not filled", [
     ...[1, 2].map((numTokens) => ({ width: 13, tokenTile: 4 as const, numTokens })),
   ]),
-  matches("width 65, bf16, tile of four tokens, counted by tokens or logit rows", [
+  matches("width 65, bf16, tile of four tokens, over each part that it serves", [
     ...[3, 4].map((numTokens) => ({ width: 65, weightType: "bf16" as const, tokenTile: 4 as const, numTokens })),
-    { width: 65, weightType: "bf16", tokenTile: 4, numTokens: 3, rows: "logit-rows" },
+    { width: 65, weightType: "bf16", tokenTile: 4, numTokens: 3, part: "logit-rows" },
+    { width: 65, weightType: "bf16", tokenTile: 4, numTokens: 5, part: "gemv-tokens" },
   ]),
   matches("width 64, f16, one and two tiles", [
     ...[1, 4, 5, 8].map((numTokens) => ({ width: 64, weightType: "f16" as const, tokenTile: 4 as const, numTokens })),

@@ -2,8 +2,9 @@ import source from "../../shaders/gemv.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
 import { f32, packParams, u32 } from "../gpu/params";
 import { ceilDiv } from "../util/math";
-import { countLane, epilogueValues, type LinearOutput } from "./linear";
+import { epilogueValues, type LinearOutput } from "./linear";
 import { activationModule, gridModule, rowModule, stepModule, type WeightType, weightModules } from "./modules";
+import { stepPartIndex } from "./step-part";
 import { type DeviceVariant, enables, reduceModule } from "./variants";
 
 /** out [tokens, rows] = in [tokens, width] x weights [rows, width]^T for few tokens, with RMSNorm of the input folded in. */
@@ -72,7 +73,7 @@ export const packGemvParams = (p: GemvParams) =>
     u32(p.numRows),
     u32(p.outStride),
     u32(p.outOffset),
-    u32(countLane(p.rows)),
+    u32(stepPartIndex(p.part)),
     u32(p.normOffset),
     u32(p.postOffset),
     f32(p.eps),

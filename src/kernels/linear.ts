@@ -1,4 +1,5 @@
 import { type ParamValues, u32 } from "../gpu/params";
+import type { StepPart } from "./step-part";
 
 /** What GEMV and GEMM share: where the input comes from, what is done with the sums, which step count they cover. */
 export type Activation = "silu" | "gelu_tanh";
@@ -17,16 +18,12 @@ export const epilogueValues = (epilogue: Epilogue): ParamValues => [
   u32(epilogue.kind === "gate" && epilogue.activation === "gelu_tanh" ? 1 : 0),
 ];
 
-/** Which of the step's counts is the number of input rows. */
-export type RowCount = "tokens" | "logit-rows";
-export const countLane = (rows: RowCount) => (rows === "tokens" ? 0 : 3);
-
 export interface LinearOutput {
   readonly numRows: number;
   /** Elements from one token's output to the next. */
   readonly outStride: number;
   /** Column of the slice's row 0 in the output. */
   readonly outOffset: number;
-  readonly rows: RowCount;
+  readonly part: StepPart;
   readonly epilogue: Epilogue;
 }

@@ -41,7 +41,7 @@ async function check(ctx: KernelTestContext, run: NormRun): Promise<void> {
   const xBuffer = ctx.upload("x", padRows(x, width, numTokens + 1));
   const pipeline = await ctx.pipelines.get(rmsNorm, rmsNormVariant(ctx.variant, { width, post, gather }));
   const bindGroup = pipeline.bind("rms_norm", {
-    params: { buffer: ctx.buffers.uniform("params", packRmsNormParams((2 * stride) / 8, stride / 8, eps)) },
+    params: { buffer: ctx.buffers.uniform("params", packRmsNormParams((2 * stride) / 8, stride / 8, eps, "tokens")) },
     step: { buffer: uploadStep(ctx, step) },
     y: { buffer: ctx.upload("y", padRows(y, width, numTokens + 1)) },
     norms: { buffer: ctx.upload("norms", norms) },

@@ -2,6 +2,7 @@ import source from "../../shaders/rms_norm.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
 import { f32, packParams, u32 } from "../gpu/params";
 import { gridModule, rowModule, stepModule } from "./modules";
+import { type StepPart, stepPartIndex } from "./step-part";
 import { type DeviceVariant, enables, reduceModule } from "./variants";
 
 /** out = norm(x) * weight by row; with `post` first x += norm(y) * postWeight. Rows of `width` f32 in units of eight. */
@@ -15,7 +16,7 @@ export const rmsNorm = defineKernel({
 export interface RmsNormOptions {
   readonly width: number;
   readonly post: boolean;
-  /** Output row r is the token of logit row r. */
+  /** Output row r is the token of logit row r, where that token is in the part; other rows are left alone. */
   readonly gather: boolean;
 }
 
@@ -31,7 +32,7 @@ export function rmsNormVariant(
 }
 
 /** Offsets into `norms` in units of eight elements; `postOffset` is read only with `post`. */
-export const packRmsNormParams = (normOffset: number, postOffset: number, eps: number) =>
-  packParams([u32(normOffset), u32(postOffset), f32(eps)]);
+export const packRmsNormParams = (normOffset: number, postOffset: number, eps: number, part: StepPart) =>
+  packParams([u32(normOffset), u32(postOffset), f32(eps), u32(stepPartIndex(part))]);
 
 export const rmsNormGrid = (numRows: number): Grid => foldGrid(numRows);

@@ -1,5 +1,6 @@
 import type { RopeConfig } from "../models/config";
 import { ropeTable } from "../models/rope-table";
+import { singleTokensFirst } from "../runner/step-buffer";
 import { assertClose, assertUntouched, F16_ERROR, F32_ERROR } from "../testing/kernel-asserts";
 import { type KernelCase, type KernelTestContext, withNaN } from "../testing/kernel-case";
 import { PagedKv, type PagedKvShape } from "../testing/paged-kv";
@@ -31,7 +32,7 @@ interface Token {
 }
 
 const tokensOf = ({ requests }: RopeRun): Token[] =>
-  requests.flatMap(({ row, startPosition, numTokens }) =>
+  singleTokensFirst(requests).flatMap(({ row, startPosition, numTokens }) =>
     Array.from({ length: numTokens }, (_, i) => ({ row, position: startPosition + i })),
   );
 

@@ -5,7 +5,6 @@ import type { KvType } from "../kernels/modules";
 import type { DeviceVariant } from "../kernels/variants";
 import type { ModelConfig } from "./config";
 import type { Scratch } from "./scratch";
-import type { StepShape } from "./step-shape";
 import type { ModelWeights } from "./weights";
 
 /** A layer's place in the KV cache. */
@@ -29,17 +28,8 @@ export interface BuildContext {
   readonly lastIds: GPUBuffer;
   readonly blockTables: GPUBuffer;
   readonly maxModelLen: number;
-  /** Batches of up to this many rows use GEMV; 0 switches it off. */
+  /** Up to this many single-token queries, and logit rows, use GEMV; 0 switches it off. */
   readonly gemvUpToTokens: number;
   /** Fold norms into GEMV's prologue. */
   readonly fusedNorm: boolean;
-}
-
-export function usesGemv(context: BuildContext, numRows: number): boolean {
-  return numRows <= context.gemvUpToTokens;
-}
-
-/** Whether this step's norms run inside GEMV; then the residual of a post-norm model changes buffers within a layer. */
-export function usesFusedNorm(context: BuildContext, step: StepShape): boolean {
-  return context.fusedNorm && usesGemv(context, step.numTokens);
 }

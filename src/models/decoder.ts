@@ -1,5 +1,6 @@
+import type { StepPart } from "../kernels/step-part";
 import { roundUp } from "../util/math";
-import { type BuildContext, usesFusedNorm } from "./build-context";
+import type { BuildContext } from "./build-context";
 import { buildAttention, buildRopeKvWrite } from "./layers/attention";
 import { buildEmbedding } from "./layers/embedding";
 import { buildLinear } from "./layers/linear";
@@ -81,17 +82,22 @@ function buildBranchOutput(
 /** Final norm of the rows that get logits, then scratch.logits [rows, vocab]. */
 async function buildHead(context: BuildContext, plan: WeightPlan, postNorm: NormPlan | null): Promise<Op> {
   const { weights, scratch, config } = context;
-  const norm = (residual: GPUBuffer) =>
+  const norm = (residual: GPUBuffer, part: StepPart) =>
     buildNorm(context, {
       label: "final",
       residual,
+      part,
       normOffset: weights.normOffset(plan.finalNorm),
       postOffset: postNorm ? weights.normOffset(postNorm) : null,
       gather: true,
     });
-  const [afterFused, afterPlain, head] = await Promise.all([
-    norm(postNorm ? scratch.residualNext : scratch.residual),
-    norm(scratch.residual),
+  // Fused post-norms leave the residual of the GEMV tokens in the other buffer.
+  const norms =
+    postNorm && context.fusedNorm
+      ? [norm(scratch.residualNext, "gemv-tokens"), norm(scratch.residual, "gemm-tokens")]
+      : [norm(scratch.residual, "tokens")];
+  const ops = await Promise.all([
+    ...norms,
     buildLinear(context, {
       linear: weights.linear(plan.head),
       input: scratch.normed,
@@ -104,7 +110,6 @@ async function buildHead(context: BuildContext, plan: WeightPlan, postNorm: Norm
   ]);
   return (encoder, step) => {
     if (step.numLogitRows === 0) return;
-    (usesFusedNorm(context, step) ? afterFused : afterPlain)(encoder, step);
-    head(encoder, step);
+    for (const op of ops) op(encoder, step);
   };
 }

@@ -2,7 +2,14 @@ import { expect, it } from "vitest";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
 import { blockTableOffset, LAST_SAMPLED, packStep, type StepBufferSizes, stepBufferBytes } from "./step-buffer";
 
-const SIZES: StepBufferSizes = { maxTokens: 16, maxRows: 4, maxBlocksPerRow: 10, numGroups: 2, prefillTileTokens: 3 };
+const SIZES: StepBufferSizes = {
+  maxTokens: 16,
+  maxRows: 4,
+  maxBlocksPerRow: 10,
+  numGroups: 2,
+  prefillTileTokens: 3,
+  gemvUpToTokens: 1,
+};
 
 /** Row 2 decodes at position 20 with a new block in group 1; row 0 computes 4 prompt tokens from position 5 and samples. */
 const OUTPUT: SchedulerOutput = {
@@ -37,7 +44,7 @@ it("packs every list behind the header, in the order that the header says", () =
     [
       [5, 1, 2, 2], // tokens, decode tokens, prefill tiles, logit rows
       [8, 9, 11, 13], // where the last four lists begin
-      [3, 0, 0, 0], // block table updates
+      [3, 1, 0, 0], // block table updates, GEMV tokens
       [LAST_SAMPLED, 20, 2, 0],
       [100, 5, 0, 0],
       [101, 6, 0, 0],
@@ -57,6 +64,7 @@ it("packs every list behind the header, in the order that the header says", () =
     numTokens: 5,
     numLogitRows: 2,
     numDecodeTokens: 1,
+    numGemvTokens: 1,
     numPrefillTiles: 2,
     maxDecodePosition: 20,
   });
@@ -70,9 +78,28 @@ it("a chunk that does not reach the last known token has no logit row", () => {
     numTokens: 4,
     numLogitRows: 0,
     numDecodeTokens: 0,
+    numGemvTokens: 0,
     numPrefillTiles: 2,
     maxDecodePosition: 0,
   });
+});
+
+it("puts single-token queries first, and logit rows in the order of the batch", () => {
+  const [decode, prefill] = OUTPUT.scheduled;
+  const { words, shape } = packStep({ ...OUTPUT, scheduled: [prefill, decode] }, SIZES);
+  const entry = (index: number) => [...words.subarray(4 * index, 4 * index + 4)];
+  expect(entry(3)).toEqual([LAST_SAMPLED, 20, 2, 0]);
+  expect(entry(4)).toEqual([100, 5, 0, 0]);
+  expect([entry(11), entry(12)]).toEqual([
+    [4, 0, 9, 0],
+    [0, 2, 21, 0],
+  ]);
+  expect(shape.numGemvTokens).toBe(1);
+});
+
+it("sends none through GEMV where there are too many", () => {
+  const { words, shape } = packStep(OUTPUT, { ...SIZES, gemvUpToTokens: 0 });
+  expect([shape.numDecodeTokens, shape.numGemvTokens, words[9]]).toEqual([1, 0, 0]);
 });
 
 it("has room for the longest step: every row a tile of its own and a new block for every token", () => {

@@ -16,6 +16,8 @@ export interface StepBufferSizes {
   readonly numGroups: number;
   /** Tokens that one tile of prefill attention holds. */
   readonly prefillTileTokens: number;
+  /** Most single-token queries that go through GEMV. */
+  readonly gemvUpToTokens: number;
 }
 
 /** The sizes that a step of at most `maxTokens` tokens and `maxRows` requests needs. */
@@ -23,6 +25,7 @@ export function stepBufferSizes(
   { numHeads, numKvHeads }: ModelConfig,
   geometry: KvGeometry,
   { maxTokens, maxRows, maxModelLen }: ScratchSizes,
+  gemvUpToTokens: number,
 ): StepBufferSizes {
   return {
     maxTokens,
@@ -30,6 +33,7 @@ export function stepBufferSizes(
     maxBlocksPerRow: ceilDiv(maxModelLen, BLOCK_SIZE),
     numGroups: geometry.groups.length,
     prefillTileTokens: prefillTileTokens(numHeads, numKvHeads),
+    gemvUpToTokens,
   };
 }
 
@@ -65,10 +69,14 @@ export function packStep(output: SchedulerOutput, sizes: StepBufferSizes): Packe
   const logitRows: number[] = [];
   const updates: number[] = [];
   let maxDecodePosition = 0;
+  const firstTokens = new Map<ScheduledRequest, number>();
+  for (const scheduled of singleTokensFirst(output.scheduled)) {
+    firstTokens.set(scheduled, tokens.length / 4);
+    pushTokens(tokens, scheduled);
+  }
   for (const scheduled of output.scheduled) {
     const { row, startPosition, numTokens } = scheduled;
-    const first = tokens.length / 4;
-    pushTokens(tokens, scheduled);
+    const first = firstTokens.get(scheduled) as number;
     if (numTokens === 1) {
       decodeTokens.push(first, 0, 0, 0);
       maxDecodePosition = Math.max(maxDecodePosition, startPosition);
@@ -87,19 +95,28 @@ export function packStep(output: SchedulerOutput, sizes: StepBufferSizes): Packe
   }
   const lists = [tokens, decodeTokens, tiles, logitRows, updates];
   const [numTokens, numDecodeTokens, numPrefillTiles, numLogitRows, numUpdates] = lists.map((list) => list.length / 4);
+  const numGemvTokens = numDecodeTokens <= sizes.gemvUpToTokens ? numDecodeTokens : 0;
   const decodeOffset = HEADER_ENTRIES + numTokens;
   const tilesOffset = decodeOffset + numDecodeTokens;
   const logitsOffset = tilesOffset + numPrefillTiles;
   const header = [
     [numTokens, numDecodeTokens, numPrefillTiles, numLogitRows],
     [decodeOffset, tilesOffset, logitsOffset, logitsOffset + numLogitRows],
-    [numUpdates, 0, 0, 0],
+    [numUpdates, numGemvTokens, 0, 0],
   ];
   return {
     words: Uint32Array.from([...header, ...lists].flat()),
-    shape: { numTokens, numLogitRows, numDecodeTokens, numPrefillTiles, maxDecodePosition },
+    shape: { numTokens, numLogitRows, numDecodeTokens, numGemvTokens, numPrefillTiles, maxDecodePosition },
     numBlockTableUpdates: numUpdates,
   };
+}
+
+/** The order in which the tokens of requests lie in the step buffer. */
+export function singleTokensFirst<T extends { readonly numTokens: number }>(scheduled: readonly T[]): T[] {
+  return [
+    ...scheduled.filter(({ numTokens }) => numTokens === 1),
+    ...scheduled.filter(({ numTokens }) => numTokens > 1),
+  ];
 }
 
 function pushTokens(tokens: number[], { row, startPosition, numTokens, tokens: source }: ScheduledRequest): void {

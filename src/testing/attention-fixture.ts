@@ -1,6 +1,6 @@
 import { NO_WINDOW } from "../kernels/kv-layer";
 import { attention } from "../kernels/reference/attention";
-import type { PackedStep } from "../runner/step-buffer";
+import { type PackedStep, singleTokensFirst } from "../runner/step-buffer";
 import { type KernelTestContext, withNaN } from "./kernel-case";
 import { PagedKv, type PagedKvShape, randomKv } from "./paged-kv";
 import { Random } from "./random";
@@ -35,7 +35,8 @@ export interface AttentionBatch {
 
 /** A batch whose request i has row 7 - i. Nothing but the keys that some token of it sees is in the cache. */
 export function makeAttentionBatch(run: AttentionRun, prefillTileTokens: number): AttentionBatch {
-  const { requests, window, numHeads, headDim } = run;
+  const { window, numHeads, headDim } = run;
+  const requests = singleTokensFirst(run.requests);
   const random = new Random(requests.length + headDim + numHeads);
   const rowOf = (request: number) => TEST_STEP_SIZES.maxRows - 1 - request;
   const kv = new PagedKv(

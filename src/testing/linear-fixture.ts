@@ -1,4 +1,4 @@
-import type { Activation, Epilogue, LinearOutput, RowCount } from "../kernels/linear";
+import type { Activation, Epilogue, LinearOutput } from "../kernels/linear";
 import type { WeightType } from "../kernels/modules";
 import { geluTanh, silu } from "../kernels/reference/activation";
 import { linear } from "../kernels/reference/linear";
@@ -12,11 +12,11 @@ import { type TestRequest, testStep, uploadStep } from "./test-step";
 export interface LinearShape {
   readonly width: number;
   readonly numRows: number;
-  /** Input rows: the step's tokens, or its logit rows. */
+  /** Input rows: those of the part. */
   readonly numTokens: number;
   readonly weightType: WeightType;
   readonly epilogue: Epilogue;
-  readonly rows: RowCount;
+  readonly part: "tokens" | "gemv-tokens" | "logit-rows";
   /** First row of each slice. */
   readonly sliceStarts: readonly number[];
 }
@@ -34,7 +34,7 @@ export const DEFAULT_SHAPE: LinearShape = {
   numTokens: 1,
   weightType: "f32",
   epilogue: { kind: "store" },
-  rows: "tokens",
+  part: "tokens",
   sliceStarts: [0],
 };
 
@@ -88,7 +88,7 @@ export async function checkLinear(
     const outOffset = MARGIN + first / rowsPerOutput;
     return {
       weights: ctx.upload("weights", weights),
-      output: { numRows: end - first, outStride, outOffset, rows: shape.rows, epilogue },
+      output: { numRows: end - first, outStride, outOffset, part: shape.part, epilogue },
     };
   });
   await dispatch({ step: uploadStep(ctx, testStep(stepRequests(shape))), out, slices });
@@ -104,9 +104,13 @@ export async function checkLinear(
   );
 }
 
-/** A batch in which `rows` counts numTokens; as logit rows these are fewer than the tokens. */
-function stepRequests({ rows, numTokens }: LinearShape): readonly TestRequest[] {
-  if (rows === "tokens") return [{ numTokens }];
+/** A batch whose part has numTokens rows; other parts have more. */
+function stepRequests({ part, numTokens }: LinearShape): readonly TestRequest[] {
+  if (part === "tokens") return [{ numTokens }];
+  if (part === "gemv-tokens") {
+    const queries = Array.from({ length: numTokens }, () => ({ numTokens: 1 }));
+    return [queries[0], { numTokens: 3 }, ...queries.slice(1)];
+  }
   return Array.from({ length: numTokens }, (_, row) => ({ numTokens: 2, row, samples: true }));
 }
 

@@ -2,6 +2,7 @@ import { expect } from "vitest";
 import type { Engine } from "../engine/engine";
 import { loadEngine } from "../engine/load-engine";
 import type { EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
+import type { LogitsObserver } from "../runner/gpu-model-runner";
 import type { WireError } from "../util/errors";
 import { type CertainCase, filesSource, readCertainCases, readDemoModel } from "./demo-model";
 
@@ -11,6 +12,7 @@ export const [GREETING, ...OTHER_CASES]: CertainCase[] = readCertainCases();
 export interface LoadHooks {
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
+  readonly observeLogits?: LogitsObserver;
 }
 
 /** Without the GEMVs over several tokens a software adapter is ready sooner. */
@@ -20,7 +22,12 @@ const FEW_KERNELS = { useGemvUpToTokens: 1 };
 export function loadTestEngine(gpu: GPU, init: Partial<EngineInit> = {}, hooks: LoadHooks = {}): Promise<Engine> {
   return loadEngine(
     { model: filesSource(DEMO_MODEL), ...init, engine: { ...FEW_KERNELS, ...init.engine } },
-    { gpu, onProgress: hooks.onProgress ?? (() => {}), signal: hooks.signal ?? new AbortController().signal },
+    {
+      gpu,
+      onProgress: hooks.onProgress ?? (() => {}),
+      signal: hooks.signal ?? new AbortController().signal,
+      observeLogits: hooks.observeLogits,
+    },
   );
 }
 

@@ -16,6 +16,7 @@ export const TEST_STEP_SIZES: StepBufferSizes = {
   maxBlocksPerRow: 8192,
   numGroups: 2,
   prefillTileTokens: 32,
+  gemvUpToTokens: 8,
 };
 
 /** The step buffer of a batch, packed as the engine packs it. */

@@ -1,9 +1,10 @@
 import { gemm, gemmGrid, gemmVariant, packGemmParams } from "../../kernels/gemm";
 import { GEMV_TOKEN_TILES, gemv, gemvGrid, gemvVariant, type Prologue, packGemvParams } from "../../kernels/gemv";
-import type { Epilogue, RowCount } from "../../kernels/linear";
-import { type BuildContext, usesGemv } from "../build-context";
-import type { Op, StepShape } from "../step-shape";
-import type { Linear } from "../weights";
+import type { Epilogue, LinearOutput } from "../../kernels/linear";
+import type { StepPart } from "../../kernels/step-part";
+import type { BuildContext } from "../build-context";
+import { numRowsOf, type Op } from "../step-shape";
+import type { Linear, LinearSlice } from "../weights";
 
 export interface LinearOptions {
   readonly linear: Linear;
@@ -11,7 +12,7 @@ export interface LinearOptions {
   readonly output: GPUBuffer;
   /** Elements from one row of the output to the next. */
   readonly outStride: number;
-  readonly rows: RowCount;
+  readonly rows: "tokens" | "logit-rows";
   readonly epilogue: Epilogue;
   /** The input stays in f16's range. */
   readonly boundedInput: boolean;
@@ -23,18 +24,19 @@ export interface FusedNorm {
   readonly post: { readonly offset: number; readonly branch: GPUBuffer; readonly nextResidual: GPUBuffer } | null;
 }
 
-const countOf = (rows: RowCount, step: StepShape) => (rows === "tokens" ? step.numTokens : step.numLogitRows);
-
-/** output = input x weights^T: GEMV for few rows, else GEMM. */
+/** output = input x weights^T. */
 export async function buildLinear(context: BuildContext, options: LinearOptions): Promise<Op> {
-  const [few, many] = await Promise.all([buildGemv(context, options, null), buildGemm(context, options)]);
+  const [gemvOp, gemmOp] = await Promise.all([buildGemv(context, options, null), buildGemm(context, options)]);
+  if (options.rows === "logit-rows") {
+    return (encoder, step) => (step.numLogitRows <= context.gemvUpToTokens ? gemvOp : gemmOp)(encoder, step);
+  }
   return (encoder, step) => {
-    const op = usesGemv(context, countOf(options.rows, step)) ? few : many;
-    op(encoder, step);
+    gemvOp(encoder, step);
+    gemmOp(encoder, step);
   };
 }
 
-/** The GEMV path alone; only for steps of at most `gemvUpToTokens` rows. */
+/** The part of it that goes through GEMV: the step's GEMV tokens, or all logit rows where they are few. */
 export async function buildGemv(context: BuildContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
   const { linear } = options;
   const tiles = GEMV_TOKEN_TILES.filter((tile) => context.gemvUpToTokens >= (tile === 1 ? 1 : 2));
@@ -48,9 +50,10 @@ export async function buildGemv(context: BuildContext, options: LinearOptions, n
     ),
   );
   if (pipelines.length === 0) return () => {};
+  const part = options.rows === "tokens" ? "gemv-tokens" : "logit-rows";
   const slices = linear.slices.map((slice) => {
     const params = packGemvParams({
-      ...outputParams(options, slice),
+      ...outputParams(options, slice, part),
       normOffset: (norm?.normOffset ?? 0) / 8,
       postOffset: (norm?.post?.offset ?? 0) / 8,
       eps: context.config.rmsNormEps,
@@ -69,7 +72,8 @@ export async function buildGemv(context: BuildContext, options: LinearOptions, n
     return { bindGroup, numRows: slice.numRows };
   });
   return (encoder, step) => {
-    const count = countOf(options.rows, step);
+    const count = numRowsOf(part, step);
+    if (count === 0) return;
     const tile = count === 1 ? 0 : 1;
     for (const { bindGroup, numRows } of slices) {
       encoder.dispatch(pipelines[tile], bindGroup, gemvGrid(numRows, count, GEMV_TOKEN_TILES[tile]));
@@ -77,15 +81,16 @@ export async function buildGemv(context: BuildContext, options: LinearOptions, n
   };
 }
 
-/** The GEMM path alone, for any number of rows. */
+/** The part of it that goes through GEMM: the step's other tokens, or all logit rows. */
 export async function buildGemm(context: BuildContext, options: LinearOptions): Promise<Op> {
   const { linear, boundedInput } = options;
   const pipeline = await context.pipelines.get(
     gemm,
     gemmVariant(context.variant, { weightType: linear.type, boundedInput }),
   );
+  const part = options.rows === "tokens" ? "gemm-tokens" : "logit-rows";
   const slices = linear.slices.map((slice) => {
-    const params = packGemmParams({ ...outputParams(options, slice), width: linear.width });
+    const params = packGemmParams({ ...outputParams(options, slice, part), width: linear.width });
     const bindGroup = pipeline.bind(`gemm.${linear.name}`, {
       params: {
         buffer: context.buffers.uniform(`gemm.${linear.name}.params`, params),
@@ -98,19 +103,19 @@ export async function buildGemm(context: BuildContext, options: LinearOptions): 
     return { bindGroup, numRows: slice.numRows };
   });
   return (encoder, step) => {
-    for (const { bindGroup, numRows } of slices) {
-      encoder.dispatch(pipeline, bindGroup, gemmGrid(numRows, countOf(options.rows, step)));
-    }
+    const count = numRowsOf(part, step);
+    if (count === 0) return;
+    for (const { bindGroup, numRows } of slices) encoder.dispatch(pipeline, bindGroup, gemmGrid(numRows, count));
   };
 }
 
-function outputParams(options: LinearOptions, slice: { readonly firstRow: number; readonly numRows: number }) {
+function outputParams(options: LinearOptions, slice: LinearSlice, part: StepPart): LinearOutput {
   const rowsPerOutput = options.epilogue.kind === "gate" ? 2 : 1;
   return {
     numRows: slice.numRows,
     outStride: options.outStride,
     outOffset: slice.firstRow / rowsPerOutput,
-    rows: options.rows,
+    part,
     epilogue: options.epilogue,
   };
 }
