@@ -26,7 +26,15 @@ try {
   const report = await page.evaluate(() => window.benchReport);
   if (!report || "error" in report) throw new Error(report?.error ?? "no report");
   console.log(await page.locator("#status").textContent());
-  console.table(Object.fromEntries(report.results.map(({ name, ...figures }) => [name, figures])));
+  const round = (/** @type {number} */ value) => Math.round(value * 10) / 10;
+  console.table(
+    report.results.map(({ name, prefillTokensPerSecond, decodeTokensPerSecond, batchTokensPerSecond }) => ({
+      setup: name,
+      "prefill tokens/s": round(prefillTokensPerSecond),
+      "decode tokens/s": round(decodeTokensPerSecond),
+      "batch tokens/s": round(batchTokensPerSecond),
+    })),
+  );
   console.log(JSON.stringify(report));
 } finally {
   await browser.close();
