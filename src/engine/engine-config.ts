@@ -5,6 +5,9 @@ export type { EngineConfig };
 
 const MIB = 1 << 20;
 
+/** Some kernels have a workgroup for each token in one dimension of their grid, which holds no more. */
+const MAX_TOKENS_A_STEP = 65_535;
+
 export const DEFAULT_ENGINE_CONFIG: EngineConfig = Object.freeze({
   maxNumRunning: 8,
   maxNumBatchedTokens: 512,
@@ -42,8 +45,8 @@ const POSITIVE_NUMBER: Rule = {
 const BOOLEAN: Rule = { words: "true or false", accepts: (value) => typeof value === "boolean" };
 
 const RULES: Readonly<Record<keyof EngineConfig, Rule>> = {
-  maxNumRunning: integer(1),
-  maxNumBatchedTokens: integer(1),
+  maxNumRunning: integer(1, MAX_TOKENS_A_STEP),
+  maxNumBatchedTokens: integer(1, MAX_TOKENS_A_STEP),
   maxPrefillChunkTokens: orNull(integer(1)),
   kvCacheBytes: orNull(integer(1)),
   gpuMemoryBytes: orNull(integer(1)),

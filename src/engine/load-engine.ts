@@ -4,18 +4,13 @@ import { PipelineCache } from "../gpu/pipeline-cache";
 import { Profiler } from "../gpu/profiler";
 import { type KvGeometry, makeKvGeometry } from "../kv/geometry";
 import { type MemoryPlan, planMemory } from "../loader/memory-plan";
-import { type ModelFiles, openModelFiles } from "../loader/model-files";
 import { throwIfAborted } from "../loader/read-errors";
-import { readWeightMap, type WeightMap } from "../loader/weight-map";
 import { streamWeights } from "../loader/weight-pieces";
+import type { BuildContext } from "../models/build-context";
 import type { ModelConfig } from "../models/config";
 import { buildDecoder } from "../models/decoder";
-import { type GenerationDefaults, parseGenerationDefaults } from "../models/generation-defaults";
-import { parseModelConfig } from "../models/parse-config";
-import { weightPlan } from "../models/registry";
 import { allocateScratch, type ScratchSizes, scratchBytes } from "../models/scratch";
-import { makeWeightLayout, tensorType, type WeightLayout } from "../models/weight-layout";
-import type { WeightPlan } from "../models/weight-plan";
+import { tensorType } from "../models/weight-layout";
 import { ModelWeights } from "../models/weights";
 import type { EngineConfig } from "../protocol/engine-config";
 import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages";
@@ -25,8 +20,8 @@ import { stepBufferSizes } from "../runner/step-buffer";
 import { allocateStepState, stepStateBytes } from "../runner/step-state";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
-import { ChatTemplate, endOfTurnIds } from "../tokenizer/chat-template";
-import { Tokenizer } from "../tokenizer/tokenizer";
+import { endOfTurnIds } from "../tokenizer/chat-template";
+import { type Checkpoint, readCheckpoint } from "./checkpoint";
 import { Engine, MAX_IN_FLIGHT_STEPS } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
@@ -44,18 +39,6 @@ export interface LoadedParts extends EngineParts {
   readonly schedulerOptions: SchedulerOptions;
 }
 
-/** All that is known of a model before its weights are downloaded. */
-interface Checkpoint {
-  readonly files: ModelFiles;
-  readonly config: ModelConfig;
-  readonly generation: GenerationDefaults;
-  readonly tokenizer: Tokenizer;
-  readonly chatTemplate: ChatTemplate | null;
-  readonly weightMap: WeightMap;
-  readonly plan: WeightPlan;
-  readonly layout: WeightLayout;
-}
-
 /**
  * Makes a running engine: reads what is small, checks that all fits, then streams the weights to the GPU while the
  * kernels compile. On failure or abort nothing stays allocated. Rejects with what is wrong with the files, the settings
@@ -69,7 +52,7 @@ export async function loadEngine(init: EngineInit, context: LoadContext): Promis
 export async function loadEngineParts(init: EngineInit, context: LoadContext): Promise<LoadedParts> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
-  const checkpoint = await readCheckpoint(init, context.signal);
+  const checkpoint = await readCheckpoint(init.model, context.signal);
   const geometry = makeKvGeometry(checkpoint.config, init.kvDtype ?? "f16");
   const memory = makeMemoryPlan(init, engineConfig, checkpoint, geometry);
 
@@ -82,20 +65,6 @@ export async function loadEngineParts(init: EngineInit, context: LoadContext): P
     gpu.device.destroy();
     throw error;
   }
-}
-
-async function readCheckpoint(init: EngineInit, signal: AbortSignal): Promise<Checkpoint> {
-  const files = openModelFiles(init.model);
-  const configJson = await files.readJson("config.json", { signal });
-  const generationJson = await files.readJson("generation_config.json", { signal, optional: true });
-  const config = parseModelConfig(configJson, generationJson);
-  const plan = weightPlan(config);
-  const weightMap = await readWeightMap(files, signal);
-  const layout = makeWeightLayout(plan, weightMap);
-  const tokenizer = await Tokenizer.load(files, signal);
-  const chatTemplate = await ChatTemplate.load(files, signal);
-  const generation = parseGenerationDefaults(generationJson);
-  return { files, config, generation, tokenizer, chatTemplate, weightMap, plan, layout };
 }
 
 function maxChunkTokens({ maxNumBatchedTokens, maxPrefillChunkTokens }: EngineConfig): number {
@@ -140,18 +109,55 @@ async function loadOnDevice(
   engineConfig: EngineConfig,
   context: LoadContext,
 ): Promise<LoadedParts> {
-  const { config, plan, layout, tokenizer, chatTemplate, generation, files } = checkpoint;
-  const { device, maxBindingBytes } = gpu;
+  const { config, tokenizer, chatTemplate, generation } = checkpoint;
+  // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
+  const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
+  const { runner, numBlocks } = await makeRunner(gpu, variant, checkpoint, geometry, memory, engineConfig, context);
+  const { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens } = engineConfig;
   const { maxModelLen } = memory;
+  const schedulerOptions: SchedulerOptions = {
+    geometry,
+    numBlocks,
+    maxNumRunning,
+    maxNumBatchedTokens,
+    maxPrefillChunkTokens,
+    maxModelLen,
+  };
+  const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
+  const { bytes } = checkpoint.layout;
+  context.onProgress({ phase: "ready", loaded: bytes, total: bytes });
+  return {
+    info: engineInfo(gpu, variant, checkpoint, geometry, numBlocks, maxModelLen),
+    scheduler: new Scheduler(schedulerOptions),
+    schedulerOptions,
+    runner,
+    tokenizer,
+    chatTemplate,
+    eosTokenIds: [...new Set([...config.eosTokenIds, ...endOfTurn])],
+    samplingDefaults: generation,
+    maxModelLen,
+  };
+}
+
+/** Allocates everything, then streams the weights while the kernels compile. */
+async function makeRunner(
+  gpu: GpuDevice,
+  variant: BuildContext["variant"],
+  checkpoint: Checkpoint,
+  geometry: KvGeometry,
+  { maxModelLen, numBlocks, minBlocks }: MemoryPlan,
+  engineConfig: EngineConfig,
+  context: LoadContext,
+): Promise<{ runner: GpuModelRunner; numBlocks: number }> {
+  const { config, plan, layout } = checkpoint;
+  const { device, maxBindingBytes } = gpu;
   const buffers = new Buffers(device);
   const pipelines = new PipelineCache(device);
   const weights = await ModelWeights.allocate(device, buffers, pipelines, config, plan, layout, maxBindingBytes);
   const sizes = stepSizes(engineConfig, config, geometry, maxModelLen);
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
-  const pool = await allocateKvPool(buffers, geometry, memory.numBlocks, memory.minBlocks, maxBindingBytes);
+  const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
   const state = allocateStepState(buffers, sizes);
-  // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
-  const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
 
   // Compiles that began cannot be called back, and keep the next load waiting.
   throwIfAborted(context.signal);
@@ -175,7 +181,6 @@ async function loadOnDevice(
   compiling.catch(() => {}); // Reported below, after the upload.
   await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
   context.onProgress({ phase: "compile", loaded: layout.bytes, total: layout.bytes });
-
   const runner = await GpuModelRunner.create({
     gpu,
     buffers,
@@ -194,16 +199,18 @@ async function loadOnDevice(
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();
   throwIfAborted(context.signal);
-  const { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens } = engineConfig;
-  const schedulerOptions: SchedulerOptions = {
-    geometry,
-    numBlocks: pool.numBlocks,
-    maxNumRunning,
-    maxNumBatchedTokens,
-    maxPrefillChunkTokens,
-    maxModelLen,
-  };
-  const info: EngineInfo = {
+  return { runner, numBlocks: pool.numBlocks };
+}
+
+function engineInfo(
+  { adapter }: GpuDevice,
+  features: BuildContext["variant"],
+  { files, config, layout, chatTemplate, generation }: Checkpoint,
+  geometry: KvGeometry,
+  numBlocks: number,
+  maxModelLen: number,
+): EngineInfo {
+  return {
     modelId: files.modelId,
     architecture: config.architecture,
     numParameters: layout.numParameters,
@@ -211,28 +218,14 @@ async function loadOnDevice(
     vocabSize: config.vocabSize,
     maxModelLen,
     kvDtype: geometry.dtype,
-    kvCacheBytes: pool.numBlocks * geometry.pageBytes,
-    numBlocks: pool.numBlocks,
+    kvCacheBytes: numBlocks * geometry.pageBytes,
+    numBlocks,
     hasChatTemplate: chatTemplate !== null,
-    adapter: gpu.adapter,
-    features: variant,
+    adapter,
+    features,
     warnings: generation.unsupportedFields.map(
       (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
     ),
-  };
-  const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
-  const eosTokenIds = [...new Set([...config.eosTokenIds, ...endOfTurn])];
-  context.onProgress({ phase: "ready", loaded: layout.bytes, total: layout.bytes });
-  return {
-    info,
-    scheduler: new Scheduler(schedulerOptions),
-    schedulerOptions,
-    runner,
-    tokenizer,
-    chatTemplate,
-    eosTokenIds,
-    samplingDefaults: generation,
-    maxModelLen,
   };
 }
 

@@ -1,10 +1,12 @@
 import { expect, it } from "vitest";
 import { SubmitPacer } from "./submit-pacer";
 
-it("cuts nothing until it has seen a long step", () => {
+it("submits a long step stage by stage until it knows how long one takes", () => {
   const pacer = new SubmitPacer(300);
-  expect(pacer.stagesPerSubmit(8, 512)).toBe(8);
+  expect([pacer.stagesPerSubmit(8, 1), pacer.stagesPerSubmit(8, 512)]).toEqual([8, 1]);
   pacer.finished(8, 4, 10_000);
+  expect([pacer.stagesPerSubmit(8, 1), pacer.stagesPerSubmit(8, 512)]).toEqual([8, 1]);
+  pacer.finished(8, 512, 80);
   expect(pacer.stagesPerSubmit(8, 512)).toBe(8);
 });
 

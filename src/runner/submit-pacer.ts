@@ -1,10 +1,14 @@
+/** Shorter steps say little about the cost of a token, and need no cutting. */
+const MIN_TOKENS = 16;
+
 /**
  * Cuts long steps at stage boundaries into submits of about `targetMs`, so that the page's own GPU work gets its turn
- * and no driver takes the device for hung. Learns from the steps that ended how long a stage takes per token.
+ * and no driver takes the device for hung. Learns from the steps that ended how long a stage takes per token; the first long step goes stage by stage.
  */
 export class SubmitPacer {
   readonly #targetMs: number;
-  #msPerStageToken = 0;
+  /** Null until a step long enough to tell has finished. */
+  #msPerStageToken: number | null = null;
 
   constructor(targetMs: number) {
     this.#targetMs = targetMs;
@@ -12,15 +16,16 @@ export class SubmitPacer {
 
   /** Stages in one submit, of a step with `numTokens` tokens; at least 1. */
   stagesPerSubmit(numStages: number, numTokens: number): number {
+    if (this.#msPerStageToken === null) return numTokens < MIN_TOKENS ? numStages : 1;
     const stageMs = this.#msPerStageToken * numTokens;
     if (stageMs * numStages <= this.#targetMs) return numStages;
     return Math.max(1, Math.floor(this.#targetMs / stageMs));
   }
 
-  /** Reports a finished step. Short batches say little about the cost of a token, so they are left out. */
+  /** Reports a finished step. */
   finished(numStages: number, numTokens: number, elapsedMs: number): void {
-    if (numTokens < 16) return;
+    if (numTokens < MIN_TOKENS) return;
     const sample = elapsedMs / (numStages * numTokens);
-    this.#msPerStageToken = this.#msPerStageToken === 0 ? sample : 0.5 * (this.#msPerStageToken + sample);
+    this.#msPerStageToken = this.#msPerStageToken === null ? sample : 0.5 * (this.#msPerStageToken + sample);
   }
 }
