@@ -12,13 +12,17 @@ export async function withTestPage(
   use: (url: string, origin: string) => Promise<void>,
 ): Promise<void> {
   const outDir = await mkdtemp(join(tmpdir(), "cairn-page-"));
-  const options = { target: "es2023", rolldownOptions: { input: join(ROOT, "e2e/fixtures", fixture) } };
   await build({
     configFile: false,
     root: ROOT,
     publicDir: false,
     logLevel: "warn",
-    build: { outDir, ...options },
+    build: {
+      outDir,
+      emptyOutDir: true,
+      target: "es2023",
+      rolldownOptions: { input: join(ROOT, "e2e/fixtures", fixture) },
+    },
     worker: { format: "es" },
   });
   const server = await startStaticServer({ mounts: { "/": outDir, ...mounts } });
