@@ -144,7 +144,7 @@ test("an engine answers after every bad request, abort and broken-off stream", a
   expect(abortedLoad).toMatchObject({ code: "aborted", name: "AbortError", isCairnError: true });
   await expect.poll(() => page.workers().length).toBe(0);
 
-  // One GEMV in place of eight: most of a software adapter's time goes into compiling them.
+  // Without the GEMVs over several tokens a software adapter is ready sooner.
   const engine = await page.evaluateHandle(
     (model) => cairn.createEngine({ model, engine: { useGemvUpToTokens: 1 } }),
     MODEL,

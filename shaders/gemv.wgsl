@@ -38,10 +38,6 @@ var<workgroup> inverse_rms_x: array<f32, M_TILE>;
 var<workgroup> inverse_rms_y: array<f32, M_TILE>;
 var<workgroup> sums: array<f32, ROWS * M_TILE>;
 
-fn norm_weight(offset: u32, unit: u32) -> mat2x4<f32> {
-  return mat2x4<f32>(norms[2u * (offset + unit)], norms[2u * (offset + unit) + 1u]);
-}
-
 fn load_x(t: u32, unit: u32) -> mat2x4<f32> {
   let i = 2u * (t * ((IN_WIDTH + 7u) / 8u) + unit);
   return row_mask(mat2x4<f32>(x[i], x[i + 1u]), unit, IN_WIDTH);
@@ -58,7 +54,7 @@ fn load_residual(t: u32, m: u32, unit: u32) -> mat2x4<f32> {
   if (PROLOGUE < 2u) {
     return values;
   }
-  return values + inverse_rms_y[m] * row_scale(load_y(t, unit), norm_weight(params.post_offset, unit));
+  return values + inverse_rms_y[m] * row_scale(load_y(t, unit), norms_load8(params.post_offset + unit));
 }
 
 // The inverse RMS of a token's row, from the sums of squares that all threads have put.
@@ -137,7 +133,7 @@ fn main(
     for (var m = 0u; m < M_TILE; m++) {
       inputs[m] = load_residual(first_token + m, m, unit);
       if (PROLOGUE > 0u) {
-        inputs[m] = inverse_rms_x[m] * row_scale(inputs[m], norm_weight(params.norm_offset, unit));
+        inputs[m] = inverse_rms_x[m] * row_scale(inputs[m], norms_load8(params.norm_offset + unit));
       }
     }
     for (var r = 0u; r < ROWS; r++) {

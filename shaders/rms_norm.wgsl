@@ -20,10 +20,6 @@ override GATHER: bool;
 
 const REDUCE_OUTPUTS = 1u;
 
-fn norm_weight(offset: u32, unit: u32) -> mat2x4<f32> {
-  return mat2x4<f32>(norms[2u * (offset + unit)], norms[2u * (offset + unit) + 1u]);
-}
-
 fn inverse_rms(sum_of_squares: f32) -> f32 {
   return inverseSqrt(sum_of_squares / f32(IN_WIDTH) + params.eps);
 }
@@ -61,7 +57,7 @@ fn main(
     let scale = inverse_rms(reduce_sum(squares, lid));
     for (var unit = lid; unit < units; unit += WG) {
       let i = 2u * (base + unit);
-      let weight = norm_weight(params.post_offset, unit);
+      let weight = norms_load8(params.post_offset + unit);
       x[i] += scale * y[i] * weight[0];
       x[i + 1u] += scale * y[i + 1u] * weight[1];
     }
@@ -77,7 +73,7 @@ fn main(
   for (var unit = lid; unit < units; unit += WG) {
     let i = 2u * (base + unit);
     let o = 2u * (r * units + unit);
-    let weight = norm_weight(params.norm_offset, unit);
+    let weight = norms_load8(params.norm_offset + unit);
     out[o] = scale * x[i] * weight[0];
     out[o + 1u] = scale * x[i + 1u] * weight[1];
   }

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { EngineInit, GenerateRequest } from "../protocol/messages";
 import type { LogitsObserver } from "../runner/gpu-model-runner";
 import { openDawnGpu } from "../testing/gpu";
+import { logitRows } from "../testing/logit-rows";
 import { expectServing, GREETING, loadTestEngine, OTHER_CASES, TestRequest } from "../testing/test-engine";
 import type { Engine } from "./engine";
 
@@ -31,11 +32,9 @@ function startOthers(engine: Engine): Promise<unknown> {
 async function loadObserved(engine: EngineInit["engine"]) {
   const logits = new Map<string, Float32Array[]>();
   const observeLogits: LogitsObserver = (output, all) => {
-    const sampling = output.scheduled.filter(({ samples }) => samples);
-    const width = all.length / sampling.length;
-    sampling.forEach(({ requestId }, row) => {
-      logits.set(requestId, [...(logits.get(requestId) ?? []), all.slice(row * width, (row + 1) * width)]);
-    });
+    for (const [requestId, row] of logitRows(output, all)) {
+      logits.set(requestId, [...(logits.get(requestId) ?? []), row]);
+    }
   };
   return { engine: await loadTestEngine(dawn as GPU, { engine }, { observeLogits }), logits };
 }

@@ -3,7 +3,15 @@ import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/ke
 import { f32, packParams, u32 } from "../gpu/params";
 import { ceilDiv } from "../util/math";
 import { epilogueValues, type LinearOutput } from "./linear";
-import { activationModule, gridModule, rowModule, stepModule, type WeightType, weightModules } from "./modules";
+import {
+  activationModule,
+  gridModule,
+  normsModule,
+  rowModule,
+  stepModule,
+  type WeightType,
+  weightModules,
+} from "./modules";
 import { stepPartIndex } from "./step-part";
 import { type DeviceVariant, enables, reduceModule } from "./variants";
 
@@ -48,6 +56,7 @@ export function gemvVariant(device: DeviceVariant, options: GemvOptions): Kernel
       gridModule,
       stepModule,
       rowModule,
+      normsModule,
       activationModule,
       reduceModule(device),
       weightModules[options.weightType],

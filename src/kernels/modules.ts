@@ -5,6 +5,7 @@ import kvLoadF16 from "../../shaders/common/kv_load_f16.wgsl?raw";
 import kvLoadF32 from "../../shaders/common/kv_load_f32.wgsl?raw";
 import kvStoreF16 from "../../shaders/common/kv_store_f16.wgsl?raw";
 import kvStoreF32 from "../../shaders/common/kv_store_f32.wgsl?raw";
+import norms from "../../shaders/common/norms.wgsl?raw";
 import row from "../../shaders/common/row.wgsl?raw";
 import step from "../../shaders/common/step.wgsl?raw";
 import weightBf16 from "../../shaders/common/weight_bf16.wgsl?raw";
@@ -20,6 +21,7 @@ const common = (file: string, source: string): WgslModule => ({ name: `common/${
 export const activationModule = common("activation", activation);
 export const gridModule = common("grid", grid);
 export const kvAddressModule = common("kv_address", kvAddress);
+export const normsModule = common("norms", norms);
 export const rowModule = common("row", row);
 export const stepModule = common("step", step);
 

@@ -1,7 +1,7 @@
 import source from "../../shaders/rms_norm.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
 import { f32, packParams, u32 } from "../gpu/params";
-import { gridModule, rowModule, stepModule } from "./modules";
+import { gridModule, normsModule, rowModule, stepModule } from "./modules";
 import { type StepPart, stepPartIndex } from "./step-part";
 import { type DeviceVariant, enables, reduceModule } from "./variants";
 
@@ -26,7 +26,7 @@ export function rmsNormVariant(
 ): KernelVariant<"IN_WIDTH" | "POST" | "GATHER"> {
   return {
     prelude: { enables: enables({ subgroups: device.subgroups }), constants: { WG: "64u" } },
-    modules: [gridModule, stepModule, rowModule, reduceModule(device)],
+    modules: [gridModule, stepModule, rowModule, normsModule, reduceModule(device)],
     overrides: { IN_WIDTH: options.width, POST: Number(options.post), GATHER: Number(options.gather) },
   };
 }

@@ -1,4 +1,4 @@
-import { type Buffers, USAGE } from "../gpu/buffers";
+import { type Buffers, MAP_MODE_READ, USAGE } from "../gpu/buffers";
 import type { GpuDevice } from "../gpu/device";
 import { Encoder } from "../gpu/encoder";
 import type { ComputePipeline } from "../gpu/kernel";
@@ -170,7 +170,7 @@ export class GpuModelRunner {
     const encoder = new Encoder(gpu.device, null);
     encoder.copy(logits, staging, staging.size);
     encoder.submit();
-    await staging.mapAsync(1);
+    await staging.mapAsync(MAP_MODE_READ);
     const padded = new Float32Array(staging.getMappedRange().slice(0));
     buffers.destroy(staging);
     const rows = new Float32Array(numRows * vocabSize);

@@ -4,6 +4,7 @@ import type { EngineInit } from "../protocol/messages";
 import { Scheduler } from "../scheduler/scheduler";
 import { CairnError } from "../util/errors";
 import type { GoldenBounds, GoldenJob } from "./golden-job";
+import { logitRows } from "./logit-rows";
 
 export interface HarnessOutput {
   readonly tokenIds: readonly number[];
@@ -31,11 +32,9 @@ export class EngineHarness {
       onProgress: () => {},
       signal: new AbortController().signal,
       observeLogits: (output, logits) => {
-        const sampling = output.scheduled.filter(({ samples }) => samples);
-        const width = logits.length / sampling.length;
-        sampling.forEach(({ requestId }, row) => {
-          if (!firstLogits.has(requestId)) firstLogits.set(requestId, logits.slice(row * width, (row + 1) * width));
-        });
+        for (const [requestId, row] of logitRows(output, logits)) {
+          if (!firstLogits.has(requestId)) firstLogits.set(requestId, row);
+        }
       },
     });
     return new EngineHarness(parts, firstLogits);

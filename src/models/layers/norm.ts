@@ -55,12 +55,6 @@ export async function buildNormLinear(context: BuildContext, options: NormLinear
   const { normOffset, postOffset } = options;
   const post =
     postOffset === null ? null : { offset: postOffset, branch: scratch.branch, nextResidual: options.nextResidual };
-  const fused = () =>
-    buildGemv(
-      context,
-      { ...options, input: options.residual, rows: "tokens", boundedInput: true },
-      { normOffset, post },
-    );
   const norm = buildNorm(context, {
     label: options.linear.name,
     residual: scratch.residual,
@@ -69,10 +63,14 @@ export async function buildNormLinear(context: BuildContext, options: NormLinear
     part: context.fusedNorm ? "gemm-tokens" : "tokens",
     gather: false,
   });
-  const plain = { ...options, input: scratch.normed, rows: "tokens", boundedInput: true } as const;
-  const ops = await (context.fusedNorm
-    ? Promise.all([fused(), norm, buildGemm(context, plain)])
-    : Promise.all([norm, buildLinear(context, plain)]));
+  const linear = { ...options, rows: "tokens", boundedInput: true } as const;
+  const plain = { ...linear, input: scratch.normed };
+  const fused = { ...linear, input: options.residual };
+  const ops = await Promise.all(
+    context.fusedNorm
+      ? [buildGemv(context, fused, { normOffset, post }), norm, buildGemm(context, plain)]
+      : [norm, buildLinear(context, plain)],
+  );
   return (encoder, step) => {
     for (const op of ops) op(encoder, step);
   };
