@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { mutant } from "./scripts/mutants/mutant-plugin.ts";
 import { workerSource } from "./scripts/worker-source-plugin.ts";
 
 const GPU_TESTS = "src/**/*.gpu.test.ts";
@@ -7,7 +8,7 @@ export default defineConfig({
   test: {
     projects: [
       {
-        plugins: [workerSource()],
+        plugins: [workerSource(), mutant()],
         test: {
           name: "unit",
           environment: "node",

@@ -28,11 +28,13 @@ try {
   console.log(await page.locator("#status").textContent());
   const round = (/** @type {number} */ value) => Math.round(value * 10) / 10;
   console.table(
-    report.results.map(({ name, prefillTokensPerSecond, decodeTokensPerSecond, batchTokensPerSecond }) => ({
-      setup: name,
-      "prefill tokens/s": round(prefillTokensPerSecond),
-      "decode tokens/s": round(decodeTokensPerSecond),
-      "batch tokens/s": round(batchTokensPerSecond),
+    report.results.map((result) => ({
+      setup: result.name,
+      "prefill tokens/s": round(result.prefillTokensPerSecond),
+      "decode tokens/s": round(result.decodeTokensPerSecond),
+      "batch tokens/s": round(result.batchTokensPerSecond),
+      "shared prefix tokens/s": round(result.sharedPrefixTokensPerSecond),
+      "shared prefix TTFT ms": round(result.sharedPrefixTtftMs),
     })),
   );
   console.log(JSON.stringify(report));

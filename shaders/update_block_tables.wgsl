@@ -3,10 +3,15 @@
 @group(0) @binding(1) var<storage, read_write> block_tables: array<u32>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x >= step[2].x) {
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) num_groups: vec3<u32>,
+  @builtin(local_invocation_index) lid: u32,
+) {
+  let index = 64u * grid_index(group, num_groups) + lid;
+  if (index >= step[2].x) {
     return;
   }
-  let update = step_block_table_update(id.x);
+  let update = step_block_table_update(index);
   block_tables[update.x] = update.y;
 }

@@ -18,6 +18,11 @@ export const aString: Check<string> = (value, param) => {
   return value;
 };
 
+export const aFilledString: Check<string> = (value, param) => {
+  if (typeof value !== "string" || value === "") throw invalid(param, "a string that is not empty");
+  return value;
+};
+
 export const aBoolean: Check<boolean> = (value, param) => {
   if (typeof value !== "boolean") throw invalid(param, "true or false");
   return value;

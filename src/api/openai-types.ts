@@ -18,6 +18,11 @@ export interface StreamOptions {
   readonly include_usage?: boolean | null;
 }
 
+export interface KvParams {
+  /** False: the request neither takes KV from the prefix cache nor leaves any there; true unless given. */
+  readonly cache?: boolean | null;
+}
+
 /** Fields of both endpoints. null means the same as absent. */
 export interface GenerationParams {
   /** The id of the loaded model, if given. */
@@ -41,6 +46,11 @@ export interface GenerationParams {
   readonly n?: 1 | null;
   /** Adds `choices[].token_ids` and `prompt_token_ids`. */
   readonly return_token_ids?: boolean | null;
+  readonly kv?: KvParams | null;
+  /** Not empty. Cached KV is shared only among requests of the same salt, or of none. */
+  readonly cache_salt?: string | null;
+  /** An integer; a lower one is served sooner. 0 unless given; equal ones go by arrival. */
+  readonly priority?: number | null;
   /** Has no effect: there is no account to tell users apart for. */
   readonly user?: unknown;
   /** Has no effect. */
@@ -69,6 +79,7 @@ export interface CompletionUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Of the prompt's tokens, those whose KV was in the prefix cache. */
   readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 

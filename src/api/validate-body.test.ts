@@ -14,6 +14,9 @@ describe("validateChatBody", () => {
         maxTokens: null,
         sampling: { temperature: null, topP: null, topK: null, minP: null, seed: null },
         stop: [],
+        priority: 0,
+        usePrefixCache: true,
+        cacheSalt: null,
       },
       stream: false,
       includeUsage: false,
@@ -31,6 +34,9 @@ describe("validateChatBody", () => {
       min_p: 0.1,
       seed: 7,
       stop: ["a", "b"],
+      kv: { cache: false },
+      cache_salt: "mine",
+      priority: -2,
       stream: true,
       stream_options: { include_usage: true },
       n: 1,
@@ -42,6 +48,9 @@ describe("validateChatBody", () => {
         maxTokens: 9,
         sampling: { temperature: 0.5, topP: 0, topK: 40, minP: 0.1, seed: [7, 0] },
         stop: ["a", "b"],
+        priority: -2,
+        usePrefixCache: false,
+        cacheSalt: "mine",
       },
       stream: true,
       includeUsage: true,
@@ -58,8 +67,12 @@ describe("validateChatBody", () => {
       stream_options: null,
       tools: null,
       n: null,
+      kv: null,
+      cache_salt: null,
+      priority: null,
     };
     expect(chat(nulls)).toEqual(chat({}));
+    expect(chat({ kv: { cache: null } })).toEqual(chat({}));
   });
 
   it("accepts and ignores the fields that are documented to have no effect", () => {
@@ -125,6 +138,11 @@ describe("validateChatBody", () => {
     [{ stream: "yes" }, "stream"],
     [{ stream_options: { include_usage: true } }, "stream_options"],
     [{ stream: true, stream_options: { include_usage: 1 } }, "stream_options.include_usage"],
+    [{ kv: true }, "kv"],
+    [{ kv: { cache: 0 } }, "kv.cache"],
+    [{ cache_salt: "" }, "cache_salt"],
+    [{ cache_salt: 7 }, "cache_salt"],
+    [{ priority: 0.5 }, "priority"],
     [{ n: 0 }, "n"],
     [{ return_token_ids: 1 }, "return_token_ids"],
   ])("refuses %j as invalid, naming %s", (fields, param) => {
@@ -137,6 +155,7 @@ describe("validateChatBody", () => {
     [{ frequency_penalty: 0.5 }, "frequency_penalty"],
     [{ prompt: "Once" }, "prompt"],
     [{ n: 2 }, "n"],
+    [{ kv: { store: "none" } }, "kv.store"],
     [{ stream: true, stream_options: { more: 1 } }, "stream_options.more"],
     [{ messages: [{ role: "assistant", content: "", tool_calls: [] }] }, "messages[0].tool_calls"],
     [{ messages: [{ role: "tool", content: "" }] }, "messages[0].role"],

@@ -1,6 +1,7 @@
 import type { GenerateRequest, PromptInput } from "../protocol/messages";
 import {
   aBoolean,
+  aFilledString,
   aNumber,
   anArray,
   anInteger,
@@ -25,8 +26,9 @@ export interface ValidBody {
 
 const NO_EFFECT = ["user", "metadata", "store", "service_tier"];
 const SAMPLING_FIELDS = ["temperature", "top_p", "top_k", "min_p", "seed"];
+const SCHEDULING_FIELDS = ["kv", "cache_salt", "priority"];
 const COMMON_FIELDS = ["model", "max_tokens", "stop", "stream", "stream_options", "n", "return_token_ids"];
-const GENERATION_FIELDS = [...COMMON_FIELDS, ...SAMPLING_FIELDS, ...NO_EFFECT];
+const GENERATION_FIELDS = [...COMMON_FIELDS, ...SAMPLING_FIELDS, ...SCHEDULING_FIELDS, ...NO_EFFECT];
 
 const MAX_STOP_STRINGS = 4;
 const DEFAULT_COMPLETION_MAX_TOKENS = 16;
@@ -65,7 +67,15 @@ function validateGeneration(body: Fields, modelId: string, input: PromptInput, m
   if (n !== 1) throw unsupported("n", "Cairn gives one choice a request; n must be 1.");
   const stream = optional(body, "stream", aBoolean) ?? false;
   return {
-    request: { input, maxTokens, sampling: validateSampling(body), stop: optional(body, "stop", stopStrings) ?? [] },
+    request: {
+      input,
+      maxTokens,
+      sampling: validateSampling(body),
+      stop: optional(body, "stop", stopStrings) ?? [],
+      priority: optional(body, "priority", anInteger()) ?? 0,
+      usePrefixCache: optional(body, "kv", prefixCacheSwitch) ?? true,
+      cacheSalt: optional(body, "cache_salt", aFilledString),
+    },
     stream,
     includeUsage: validateStreamOptions(body, stream),
     returnTokenIds: optional(body, "return_token_ids", aBoolean) ?? false,
@@ -91,10 +101,14 @@ function seedHalves(seed: number): readonly [low: number, high: number] {
 const stopStrings: Check<readonly string[]> = (value, param) => {
   const stops = typeof value === "string" ? [value] : anArray(value, param);
   if (stops.length > MAX_STOP_STRINGS) throw invalid(param, `at most ${MAX_STOP_STRINGS} strings`);
-  return stops.map((stop, index) => {
-    if (typeof stop !== "string" || stop === "") throw invalid(`${param}[${index}]`, "a string that is not empty");
-    return stop;
-  });
+  return stops.map((stop, index) => aFilledString(stop, `${param}[${index}]`));
+};
+
+/** The field `kv`: whether the request uses the prefix cache. */
+const prefixCacheSwitch: Check<boolean | null> = (value, param) => {
+  const fields = anObject(value, param);
+  refuseUnknown(fields, ["cache"], `${param}.`);
+  return optional(fields, "cache", aBoolean, `${param}.`);
 };
 
 function validateStreamOptions(body: Fields, stream: boolean): boolean {

@@ -23,6 +23,12 @@ describe("resolveEngineConfig", () => {
     ["maxNumRunning", 0],
     ["maxNumBatchedTokens", 1.5],
     ["maxPrefillChunkTokens", "7"],
+    ["maxInFlightSteps", 0],
+    ["maxInFlightSteps", 5],
+    ["usePrefixCache", "yes"],
+    ["admissionWatermark", -0.1],
+    ["admissionWatermark", 1.1],
+    ["admissionWatermark", Number.NaN],
     ["kvCacheBytes", -1],
     ["submitTargetMs", Number.NaN],
     ["useF16", 1],
@@ -34,7 +40,12 @@ describe("resolveEngineConfig", () => {
     );
   });
 
-  it("takes 0 for useGemvUpToTokens", () => {
-    expect(resolveEngineConfig({ useGemvUpToTokens: 0 }).useGemvUpToTokens).toBe(0);
+  it.each([
+    ["useGemvUpToTokens", 0],
+    ["maxInFlightSteps", 4],
+    ["admissionWatermark", 0],
+    ["admissionWatermark", 1],
+  ])("takes %s = %j, at the end of its range", (name, value) => {
+    expect(resolveEngineConfig({ [name]: value })).toEqual({ ...DEFAULT_ENGINE_CONFIG, [name]: value });
   });
 });

@@ -12,6 +12,9 @@ export const DEFAULT_ENGINE_CONFIG: EngineConfig = Object.freeze({
   maxNumRunning: 8,
   maxNumBatchedTokens: 512,
   maxPrefillChunkTokens: null,
+  maxInFlightSteps: 2,
+  usePrefixCache: true,
+  admissionWatermark: 0.01,
   kvCacheBytes: null,
   gpuMemoryBytes: null,
   maxPieceBytes: 16 * MIB,
@@ -42,12 +45,19 @@ const POSITIVE_NUMBER: Rule = {
   words: "a number above 0",
   accepts: (value) => typeof value === "number" && Number.isFinite(value) && value > 0,
 };
+const SHARE: Rule = {
+  words: "a number from 0 to 1",
+  accepts: (value) => typeof value === "number" && value >= 0 && value <= 1,
+};
 const BOOLEAN: Rule = { words: "true or false", accepts: (value) => typeof value === "boolean" };
 
 const RULES: Readonly<Record<keyof EngineConfig, Rule>> = {
   maxNumRunning: integer(1, MAX_TOKENS_A_STEP),
   maxNumBatchedTokens: integer(1, MAX_TOKENS_A_STEP),
   maxPrefillChunkTokens: orNull(integer(1)),
+  maxInFlightSteps: integer(1, 4),
+  usePrefixCache: BOOLEAN,
+  admissionWatermark: SHARE,
   kvCacheBytes: orNull(integer(1)),
   gpuMemoryBytes: orNull(integer(1)),
   maxPieceBytes: integer(1),

@@ -1,4 +1,4 @@
-import type { EngineInfo, GenerateEvent, GenerateRequest } from "../protocol/messages";
+import type { EngineInfo, GenerateEvent, GenerateRequest, Usage } from "../protocol/messages";
 import type { Request } from "../scheduler/request";
 import type { RequestUpdate } from "../scheduler/request-update";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
@@ -7,9 +7,6 @@ import { assert, CairnError, toWireError } from "../util/errors";
 import type { EngineParts } from "./engine-parts";
 import { OutputProcessor } from "./output-processor";
 import { prepareRequest } from "./prepare-request";
-
-/** Steps that are submitted before the ids of the first of them were read back. */
-export const MAX_IN_FLIGHT_STEPS = 1;
 
 export type GenerateSink = (event: GenerateEvent) => void;
 
@@ -29,7 +26,14 @@ interface Completion {
 }
 
 /**
- * The step loop: schedule -> submit -> update when the ids arrive, and ids -> events for each request's sink.
+ * The step loop: schedule -> submit -> update when the ids arrive, and ids -> events for each request's sink. It submits
+ * as many steps as the scheduler lets be in flight, so that the GPU has the next one while the CPU reads the last:
+ *
+ *     CPU   submit 0, 1      update 0, submit 2      update 1, submit 3
+ *     GPU   |  step 0         |  step 1               |  step 2
+ *
+ * So a request that arrives joins the first step that is not yet submitted. One that ends has tokens in the steps behind;
+ * the scheduler drops them, and its id may be used again at once.
  *
  * `generate`, `abort` and the runner's promises only leave records; `#step` alone changes the scheduler's state. It runs
  * as a microtask after a record was left, so nothing is awaited between schedule and submit, and sleeps otherwise.
@@ -92,7 +96,7 @@ export class Engine {
     const arrivalMs = this.#now();
     const prepared = prepareRequest(request, this.#parts);
     const decoder = new IncrementalDecoder(this.#parts.tokenizer, prepared.promptTokenIds);
-    return { request: prepared, sink, output: new OutputProcessor(decoder, stop, prepared.numPromptTokens, arrivalMs) };
+    return { request: prepared, sink, output: new OutputProcessor(decoder, stop, arrivalMs) };
   }
 
   #command(command: Command): void {
@@ -106,6 +110,7 @@ export class Engine {
     queueMicrotask(() => this.#step());
   }
 
+  /** Completions first, and all that arrived: they give back the rows and blocks that new requests and steps need. */
   #step(): void {
     this.#isStepDue = false;
     if (this.#failure) return;
@@ -120,21 +125,23 @@ export class Engine {
   }
 
   #submitSteps(): void {
-    while (this.#numInFlightSteps < MAX_IN_FLIGHT_STEPS) {
-      const output = this.#parts.scheduler.schedule();
-      if (!output) return;
-      const submitted = this.#parts.runner.submit(output);
-      this.#numInFlightSteps++;
-      submitted.then(
-        (result) => {
-          this.#completions.push({ output, result });
-          this.#wake();
-        },
-        (error) => this.#fail(error),
-      );
-      const nowMs = this.#now();
-      for (const { requestId } of output.scheduled) this.#live.get(requestId)?.output.markScheduled(nowMs);
+    for (let output = this.#parts.scheduler.schedule(); output; output = this.#parts.scheduler.schedule()) {
+      this.#submit(output);
     }
+  }
+
+  #submit(output: SchedulerOutput): void {
+    const submitted = this.#parts.runner.submit(output);
+    this.#numInFlightSteps++;
+    submitted.then(
+      (result) => {
+        this.#completions.push({ output, result });
+        this.#wake();
+      },
+      (error) => this.#fail(error),
+    );
+    const nowMs = this.#now();
+    for (const { requestId } of output.scheduled) this.#live.get(requestId)?.output.markScheduled(nowMs);
   }
 
   #complete({ output, result }: Completion): void {
@@ -154,8 +161,13 @@ export class Engine {
     if (delta.finishReason === null) return;
     if (finishReason === null) this.#parts.scheduler.finish(requestId, "stop");
     this.#live.delete(requestId);
-    const { usage } = live.output;
-    live.sink({ kind: "done", finishReason: delta.finishReason, usage, timings: live.output.timings(nowMs) });
+    const { finishReason: reason } = delta;
+    live.sink({
+      kind: "done",
+      finishReason: reason,
+      usage: usageOf(live.request),
+      timings: live.output.timings(nowMs),
+    });
   }
 
   #obey(command: Command): void {
@@ -202,4 +214,12 @@ export class Engine {
     this.#commands.length = 0;
     this.#completions.length = 0;
   }
+}
+
+function usageOf({ numPromptTokens, outputTokenIds, numCachedTokens }: Request): Usage {
+  return {
+    promptTokens: numPromptTokens,
+    completionTokens: outputTokenIds.length,
+    cachedTokens: numCachedTokens ?? 0,
+  };
 }

@@ -15,9 +15,16 @@ describe.skipIf(!gpu).each([...loadGoldenJobs()])("ids and logits of %s", (_, { 
     });
     afterAll(() => harness.dispose());
 
-    it.each(GOLDEN_MODES[kvDtype])("chunks of $chunk, $concurrency at once", async ({ chunk, concurrency }) => {
-      harness.setPrefillChunk(chunk);
-      expect(await harness.checkGoldens(jobs, GOLDEN_BOUNDS[kvDtype], concurrency)).toEqual([]);
+    const title = "chunks of $chunk, $concurrency at once, $maxInFlightSteps steps in flight, cached: $cached";
+    it.each(GOLDEN_MODES[kvDtype])(title, async (mode) => {
+      expect(await harness.checkGoldens(jobs, GOLDEN_BOUNDS[kvDtype], mode)).toEqual([]);
+    });
+
+    if (kvDtype === "f32") return;
+    it("with one step in flight the ids are those with two", async () => {
+      const mode = { chunk: null, concurrency: 4, cached: false };
+      const idsByName = await harness.generateAll(jobs, { ...mode, maxInFlightSteps: 1 });
+      expect(await harness.generateAll(jobs, { ...mode, maxInFlightSteps: 2 })).toEqual(idsByName);
     });
   });
 });

@@ -3,28 +3,28 @@ import { type GpuDevice, requestDevice } from "../gpu/device";
 import { PipelineCache } from "../gpu/pipeline-cache";
 import { Profiler } from "../gpu/profiler";
 import { type KvGeometry, makeKvGeometry } from "../kv/geometry";
-import { type MemoryPlan, planMemory } from "../loader/memory-plan";
+import type { MemoryPlan } from "../loader/memory-plan";
 import { throwIfAborted } from "../loader/read-errors";
 import { streamWeights } from "../loader/weight-pieces";
 import type { BuildContext } from "../models/build-context";
-import type { ModelConfig } from "../models/config";
 import { buildDecoder } from "../models/decoder";
-import { allocateScratch, type ScratchSizes, scratchBytes } from "../models/scratch";
+import { allocateScratch } from "../models/scratch";
 import { tensorType } from "../models/weight-layout";
 import { ModelWeights } from "../models/weights";
 import type { EngineConfig } from "../protocol/engine-config";
 import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages";
 import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
-import { stepBufferSizes } from "../runner/step-buffer";
-import { allocateStepState, stepStateBytes } from "../runner/step-state";
+import { allocateStepState } from "../runner/step-state";
+import type { StepObserver } from "../runner/step-trace";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { endOfTurnIds } from "../tokenizer/chat-template";
 import { type Checkpoint, readCheckpoint } from "./checkpoint";
-import { Engine, MAX_IN_FLIGHT_STEPS } from "./engine";
+import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
+import { makeMemoryPlan, makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
 
 export interface LoadContext {
   readonly gpu: GPU;
@@ -32,6 +32,8 @@ export interface LoadContext {
   readonly signal: AbortSignal;
   /** Sees the logits of every step; for tests. */
   readonly observeLogits?: LogitsObserver;
+  /** Sees every step being submitted and landing; for tests. */
+  readonly observeSteps?: StepObserver;
 }
 
 export interface LoadedParts extends EngineParts {
@@ -67,40 +69,6 @@ export async function loadEngineParts(init: EngineInit, context: LoadContext): P
   }
 }
 
-function maxChunkTokens({ maxNumBatchedTokens, maxPrefillChunkTokens }: EngineConfig): number {
-  return Math.min(maxNumBatchedTokens, maxPrefillChunkTokens ?? maxNumBatchedTokens);
-}
-
-function makeMemoryPlan(
-  init: EngineInit,
-  engineConfig: EngineConfig,
-  { config, layout }: Checkpoint,
-  geometry: KvGeometry,
-): MemoryPlan {
-  return planMemory({
-    geometry,
-    weightBytes: layout.bytes,
-    scratchBytes: (maxModelLen) =>
-      scratchBytes(config, scratchSizes(engineConfig, maxModelLen)) +
-      stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen)),
-    maxModelLen: init.maxModelLen ?? null,
-    kvCacheBytes: engineConfig.kvCacheBytes,
-    gpuMemoryBytes: engineConfig.gpuMemoryBytes,
-    maxPositionEmbeddings: config.maxPositionEmbeddings,
-    maxNumRunning: engineConfig.maxNumRunning,
-    maxChunkTokens: maxChunkTokens(engineConfig),
-  });
-}
-
-function scratchSizes(engineConfig: EngineConfig, maxModelLen: number): ScratchSizes {
-  return { maxTokens: engineConfig.maxNumBatchedTokens, maxRows: engineConfig.maxNumRunning, maxModelLen };
-}
-
-function stepSizes(engineConfig: EngineConfig, config: ModelConfig, geometry: KvGeometry, maxModelLen: number) {
-  const { useGemvUpToTokens } = engineConfig;
-  return stepBufferSizes(config, geometry, scratchSizes(engineConfig, maxModelLen), useGemvUpToTokens);
-}
-
 async function loadOnDevice(
   gpu: GpuDevice,
   checkpoint: Checkpoint,
@@ -113,16 +81,8 @@ async function loadOnDevice(
   // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
   const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
   const { runner, numBlocks } = await makeRunner(gpu, variant, checkpoint, geometry, memory, engineConfig, context);
-  const { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens } = engineConfig;
   const { maxModelLen } = memory;
-  const schedulerOptions: SchedulerOptions = {
-    geometry,
-    numBlocks,
-    maxNumRunning,
-    maxNumBatchedTokens,
-    maxPrefillChunkTokens,
-    maxModelLen,
-  };
+  const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
   const { bytes } = checkpoint.layout;
   context.onProgress({ phase: "ready", loaded: bytes, total: bytes });
@@ -192,9 +152,10 @@ async function makeRunner(
     logits: scratch.logits,
     vocabSize: config.vocabSize,
     submitTargetMs: engineConfig.submitTargetMs,
-    maxInFlightSteps: MAX_IN_FLIGHT_STEPS,
+    maxInFlightSteps: engineConfig.maxInFlightSteps,
     profiler: engineConfig.profile ? new Profiler(gpu, buffers) : null,
     observeLogits: context.observeLogits ?? null,
+    observeSteps: context.observeSteps ?? null,
   });
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();

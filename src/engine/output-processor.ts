@@ -1,4 +1,4 @@
-import type { FinishReason, Timings, Usage } from "../protocol/messages";
+import type { FinishReason, Timings } from "../protocol/messages";
 import { StopMatcher } from "./stop-matcher";
 
 /** Turns ids into text as they come; what could still be the beginning of a character is kept until it is whole. */
@@ -14,21 +14,18 @@ export interface OutputDelta {
   readonly finishReason: FinishReason | null;
 }
 
-/** One request's output: ids to text, stop strings, counts and times. */
+/** One request's output: ids to text, stop strings, times. */
 export class OutputProcessor {
   readonly #decoder: TextDecoder;
   readonly #stops: StopMatcher;
-  readonly #numPromptTokens: number;
   readonly #arrivalMs: number;
-  #numOutputTokens = 0;
   #scheduledMs: number | null = null;
   #firstTokenMs: number | null = null;
 
   /** Times are in milliseconds of one clock. */
-  constructor(decoder: TextDecoder, stop: readonly string[], numPromptTokens: number, arrivalMs: number) {
+  constructor(decoder: TextDecoder, stop: readonly string[], arrivalMs: number) {
     this.#decoder = decoder;
     this.#stops = new StopMatcher(stop);
-    this.#numPromptTokens = numPromptTokens;
     this.#arrivalMs = arrivalMs;
   }
 
@@ -45,7 +42,6 @@ export class OutputProcessor {
     nowMs: number,
   ): OutputDelta {
     this.#firstTokenMs ??= nowMs;
-    this.#numOutputTokens += tokenIds.length;
     const textIds = endsWithEos ? tokenIds.slice(0, -1) : tokenIds;
     let text = "";
     for (const tokenId of textIds) text += this.#stops.push(this.#decoder.push(tokenId));
@@ -53,11 +49,6 @@ export class OutputProcessor {
     if (this.#stops.matched) return { text, tokenIds, finishReason: "stop" };
     if (finishReason !== null) text += this.#stops.flush();
     return { text, tokenIds, finishReason };
-  }
-
-  get usage(): Usage {
-    // cachedTokens counts what a prefix cache spared; there is none yet.
-    return { promptTokens: this.#numPromptTokens, completionTokens: this.#numOutputTokens, cachedTokens: 0 };
   }
 
   /** Of a request that has output. */

@@ -37,11 +37,9 @@ describe("prepareRequest", () => {
     expect(new Set(seeds).size).toBe(8);
   });
 
-  it("passes on maxTokens and the ids that end a text", () => {
-    expect(prepareRequest(makeRequest("r", { maxTokens: 5 }), parts)).toMatchObject({
-      maxTokens: 5,
-      eosTokenIds: [EOS],
-    });
+  it("passes on maxTokens, the ids that end a text, the priority and what the prefix cache may do", () => {
+    const fields = { maxTokens: 5, priority: -3, usePrefixCache: false, cacheSalt: "mine" };
+    expect(prepareRequest(makeRequest("r", fields), parts)).toMatchObject({ ...fields, eosTokenIds: [EOS] });
     expect(prepareRequest(makeRequest("r", { maxTokens: null }), parts).maxTokens).toBe(32);
   });
 

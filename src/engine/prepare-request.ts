@@ -13,7 +13,7 @@ const OPENAI_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0 } as const;
  * and `chat_template` where the messages cannot be rendered.
  */
 export function prepareRequest(request: GenerateRequest, parts: EngineParts): Request {
-  const { requestId, input, maxTokens, sampling } = request;
+  const { requestId, input, maxTokens, sampling, priority, usePrefixCache, cacheSalt } = request;
   return new Request({
     requestId,
     promptTokenIds: encodePrompt(input, parts),
@@ -21,6 +21,9 @@ export function prepareRequest(request: GenerateRequest, parts: EngineParts): Re
     // The scheduler ends a request at the end of the context anyway.
     maxTokens: maxTokens ?? parts.maxModelLen,
     eosTokenIds: parts.eosTokenIds,
+    priority,
+    usePrefixCache,
+    cacheSalt,
   });
 }
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { EngineInit } from "../protocol/messages";
 import { filesSource, readDemoModel } from "../testing/demo-model";
 import { EngineHarness } from "../testing/engine-harness";
-import { GOLDEN_BOUNDS, type GoldenJob } from "../testing/golden-job";
+import { GOLDEN_BOUNDS, type GoldenJob, SINGLE_MODE } from "../testing/golden-job";
 import { loadGoldenJobs, topGap } from "../testing/goldens";
 import { openDawnGpu } from "../testing/gpu";
 import { Random } from "../testing/random";
@@ -29,13 +29,13 @@ describe.skipIf(!gpu)("an engine set up otherwise gives the same ids and logits"
     { useGemvUpToTokens: 0, useF16: false },
   ])("with $0", async (engine) => {
     await open({ engine });
-    expect(await harness.checkGoldens([GREETING], GOLDEN_BOUNDS.f16, 1)).toEqual([]);
+    expect(await harness.checkGoldens([GREETING], GOLDEN_BOUNDS.f16, SINGLE_MODE)).toEqual([]);
   });
 
   it("with every matrix in several slices and the KV cache in two planes", async () => {
     const watched = new WatchedGpu(gpu, { maxBindingBytes: 200_000 });
     await open({ maxModelLen: 64, engine: { maxNumRunning: 1, maxNumBatchedTokens: 16 } }, watched.gpu);
-    expect(await harness.checkGoldens([GREETING], GOLDEN_BOUNDS.f16, 1)).toEqual([]);
+    expect(await harness.checkGoldens([GREETING], GOLDEN_BOUNDS.f16, SINGLE_MODE)).toEqual([]);
     const labels = watched.bufferLabels;
     expect(labels.filter((label) => label === "embedding").length).toBe(4);
     expect(labels.filter((label) => label === "layer0.gate_up").length).toBe(3);
@@ -50,7 +50,7 @@ describe.skipIf(!gpu)("an engine set up otherwise gives the same ids and logits"
     const model = filesSource({ ...files, "tokenizer.json": DEMO["tokenizer.json"] });
     for (const kvDtype of ["f32", "f16"] as const) {
       await open({ model, kvDtype, engine: { useGemvUpToTokens: 1 } });
-      expect(await harness.checkGoldens([job], GOLDEN_BOUNDS[kvDtype], 1)).toEqual([]);
+      expect(await harness.checkGoldens([job], GOLDEN_BOUNDS[kvDtype], SINGLE_MODE)).toEqual([]);
       if (kvDtype === "f32") harness.dispose();
     }
   });

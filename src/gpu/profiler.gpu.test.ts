@@ -40,6 +40,28 @@ describe.skipIf(!gpu?.timestamps)("Profiler", () => {
     expect(buffers.bytes).toBe(0);
   });
 
+  it("keeps apart what overlapping calls collect, and draws it one after the other", async () => {
+    const measure = vi.spyOn(performance, "measure");
+    const buffers = new Buffers(device.device);
+    const profiler = new Profiler(device, buffers);
+    submitPasses(device, profiler, ["norm", "gemv"]);
+    const first = profiler.collect();
+    submitPasses(device, profiler, ["gemv", "sample"]);
+    const second = profiler.collect();
+    const counts = (await Promise.all([first, second])).map((entries) =>
+      entries.map(({ label, count }) => `${count} ${label}`).sort(),
+    );
+    expect(counts).toEqual([
+      ["1 gemv", "1 norm"],
+      ["1 gemv", "1 sample"],
+    ]);
+    expect(measure.mock.calls.map(([label]) => label)).toEqual(["norm", "gemv", "gemv", "sample"]);
+    const times = measure.mock.calls.map(([, options]) => options as { start: number; end: number });
+    for (const [index, { start }] of times.entries()) expect(start).toBeGreaterThanOrEqual(times[index - 1]?.end ?? 0);
+    profiler.destroy();
+    expect(buffers.bytes).toBe(0);
+  });
+
   it("times a submit with more passes than a query set holds", async () => {
     const buffers = new Buffers(device.device);
     const profiler = new Profiler(device, buffers);

@@ -1,5 +1,6 @@
 import { type Buffers, MAP_MODE_READ, USAGE } from "./buffers";
 import type { GpuDevice } from "./device";
+import { drawOnTrack } from "./devtools-track";
 
 export interface ProfileEntry {
   /** Of the dispatch: its bind group's label. */
@@ -23,6 +24,9 @@ interface Submit {
   readonly submittedMs: number;
 }
 
+/** By label. */
+type Totals = Map<string, { readonly count: number; readonly ms: number }>;
+
 /**
  * Times compute passes by timestamp queries. Does nothing on a device without them.
  *
@@ -37,6 +41,8 @@ export class Profiler {
   readonly #resolved: GPUBuffer[] = [];
   #labels: string[] = [];
   #submits: Submit[] = [];
+  /** Where the track "Cairn / GPU" ends so far. */
+  #drawnUntilMs = 0;
 
   constructor(gpu: GpuDevice, buffers: Buffers) {
     this.#gpu = gpu;
@@ -72,27 +78,38 @@ export class Profiler {
   }
 
   /**
-   * What was submitted since the last call, by label, longest first; waits until it has run. Each pass also becomes an
-   * entry of the track "Cairn / GPU" in the performance panel of browsers that show such tracks.
+   * What was submitted since the last call, by label, longest first; waits until it has run. Calls may overlap: each
+   * takes the submits that are there when it is made. Each pass also becomes an entry of the track "Cairn / GPU" in the
+   * performance panel of browsers that show such tracks.
    */
   async collect(): Promise<ProfileEntry[]> {
     const submits = this.#submits;
     this.#submits = [];
-    const totals = new Map<string, { count: number; ms: number }>();
-    for (const { labels, staging, submittedMs } of submits) {
-      await staging.mapAsync(MAP_MODE_READ);
-      const timestamps = new BigUint64Array(staging.getMappedRange());
-      const msAt = (index: number) => Number(timestamps[index] - timestamps[0]) / 1e6;
-      labels.forEach((label, pass) => {
-        const startMs = msAt(2 * pass);
-        const ms = Math.max(0, msAt(2 * pass + 1) - startMs); // A driver may reset its clock between the two.
-        const total = totals.get(label) ?? { count: 0, ms: 0 };
-        totals.set(label, { count: total.count + 1, ms: total.ms + ms });
-        showInDevTools(label, submittedMs + startMs, ms);
-      });
-      this.#buffers.destroy(staging);
+    await Promise.all(submits.map(({ staging }) => staging.mapAsync(MAP_MODE_READ)));
+    const totals: Totals = new Map();
+    for (const submit of submits) {
+      this.#addPasses(submit, totals);
+      this.#buffers.destroy(submit.staging);
     }
     return toEntries(totals);
+  }
+
+  /**
+   * The GPU's clock is not the page's: a submit's first pass is drawn at the time of the submit, or at the end of the
+   * submit before, for which it had to wait; the others relative to it.
+   */
+  #addPasses({ labels, staging, submittedMs }: Submit, totals: Totals): void {
+    const timestamps = new BigUint64Array(staging.getMappedRange());
+    const msAt = (index: number) => Number(timestamps[index] - timestamps[0]) / 1e6;
+    const firstMs = Math.max(submittedMs, this.#drawnUntilMs);
+    labels.forEach((label, pass) => {
+      const startMs = msAt(2 * pass);
+      const ms = Math.max(0, msAt(2 * pass + 1) - startMs); // A driver may reset its clock between the two.
+      const total = totals.get(label) ?? { count: 0, ms: 0 };
+      totals.set(label, { count: total.count + 1, ms: total.ms + ms });
+      drawOnTrack("GPU", label, firstMs + startMs, firstMs + startMs + ms);
+      this.#drawnUntilMs = Math.min(firstMs + startMs + ms, performance.now());
+    });
   }
 
   destroy(): void {
@@ -114,7 +131,7 @@ export class Profiler {
   }
 }
 
-function toEntries(totals: ReadonlyMap<string, { readonly count: number; readonly ms: number }>): ProfileEntry[] {
+function toEntries(totals: Totals): ProfileEntry[] {
   const allMs = [...totals.values()].reduce((sum, { ms }) => sum + ms, 0);
   return [...totals]
     .map(([label, { count, ms }]) => ({
@@ -125,12 +142,4 @@ function toEntries(totals: ReadonlyMap<string, { readonly count: number; readonl
       share: allMs > 0 ? ms / allMs : 0,
     }))
     .sort((a, b) => b.totalMs - a.totalMs);
-}
-
-/** The GPU's clock is not the page's: a submit's first pass is drawn at the time of the submit, the others relative to it. */
-function showInDevTools(label: string, startMs: number, ms: number): void {
-  const start = Math.max(0, startMs);
-  const devtools = { dataType: "track-entry", trackGroup: "Cairn", track: "GPU", color: "primary" };
-  performance.measure(label, { start, end: start + ms, detail: { devtools } });
-  performance.clearMeasures(label); // Traces have it by now; the page's own list would only grow.
 }

@@ -1,3 +1,4 @@
+import type { Grid } from "../gpu/kernel";
 import { blockTableOffset } from "../runner/step-buffer";
 import { assertSame } from "../testing/kernel-asserts";
 import { type KernelCase, NAN_WORD } from "../testing/kernel-case";
@@ -14,7 +15,7 @@ interface Update {
 const { maxRows, maxBlocksPerRow, numGroups } = TEST_STEP_SIZES;
 const ids = (length: number, first: number) => Array.from({ length }, (_, i) => first + 7 * i);
 
-function matches(name: string, updates: readonly Update[]): KernelCase {
+function matches(name: string, updates: readonly Update[], grid?: Grid): KernelCase {
   return {
     name: `update_block_tables: ${name}`,
     ignoresF16: true,
@@ -30,7 +31,7 @@ function matches(name: string, updates: readonly Update[]): KernelCase {
         step: { buffer: uploadStep(ctx, step) },
         block_tables: { buffer: tables },
       });
-      ctx.dispatch(pipeline, bindGroup, updateBlockTablesGrid(step.numBlockTableUpdates));
+      ctx.dispatch(pipeline, bindGroup, grid ?? updateBlockTablesGrid(step.numBlockTableUpdates));
       const expected = new Uint32Array(numEntries).fill(NAN_WORD);
       for (const { group, row, firstIndex, blockIds } of updates) {
         expected.set(blockIds, blockTableOffset(TEST_STEP_SIZES, group, row) + firstIndex);
@@ -48,6 +49,8 @@ export const updateBlockTablesCases: readonly KernelCase[] = [
       { group: 1, row: 7, firstIndex: 2, blockIds: ids(count - 40, 500) },
     ]),
   ),
+  // As grids fold over 65,535 groups, with more groups than there are updates for.
+  matches("a folded grid", [{ group: 0, row: 3, firstIndex: 5, blockIds: ids(200, 2) }], [3, 2]),
   matches("several rows and groups", [
     { group: 1, row: 0, firstIndex: 3, blockIds: ids(30, 9) },
     { group: 0, row: 6, firstIndex: 0, blockIds: ids(40, 3) },

@@ -1,7 +1,7 @@
 import source from "../../shaders/update_block_tables.wgsl?raw";
-import { defineKernel, type Grid, type KernelVariant } from "../gpu/kernel";
+import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
 import { ceilDiv } from "../util/math";
-import { stepModule } from "./modules";
+import { gridModule, stepModule } from "./modules";
 
 /** Writes a step's new block ids into the block tables. */
 export const updateBlockTables = defineKernel({
@@ -11,6 +11,10 @@ export const updateBlockTables = defineKernel({
   overrides: [],
 });
 
-export const updateBlockTablesVariant: KernelVariant<never> = { prelude: {}, modules: [stepModule], overrides: {} };
+export const updateBlockTablesVariant: KernelVariant<never> = {
+  prelude: {},
+  modules: [gridModule, stepModule],
+  overrides: {},
+};
 
-export const updateBlockTablesGrid = (numUpdates: number): Grid => [ceilDiv(numUpdates, 64)];
+export const updateBlockTablesGrid = (numUpdates: number): Grid => foldGrid(ceilDiv(numUpdates, 64));

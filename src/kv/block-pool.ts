@@ -3,11 +3,19 @@ import { Block } from "./block";
 import { FreeBlockQueue } from "./free-block-queue";
 import { NULL_BLOCK_ID } from "./geometry";
 
-/** All blocks of the KV cache. Block 0 is the null block, so `numBlocks - 1` can be used. */
+/**
+ * All blocks of the KV cache, and the prefix cache over them. Block 0 is the null block, so `numBlocks - 1` can be used.
+ *
+ * A free block may still be cached; the free queue is the prefix cache in the order of eviction: uncached blocks first,
+ * then the least recently used.
+ */
 export class BlockPool {
   readonly nullBlock: Block;
   readonly #blocks: readonly Block[];
   readonly #freeQueue: FreeBlockQueue;
+  readonly #cached = new Map<string, Block>();
+  /** Blocks looked up, touched, handed out or given back since the pool was made. */
+  numVisited = 0;
 
   constructor(numBlocks: number) {
     if (!Number.isSafeInteger(numBlocks) || numBlocks < 2) {
@@ -24,6 +32,7 @@ export class BlockPool {
     return this.#blocks.length - 1;
   }
 
+  /** Blocks that nobody names, cached ones included. */
   get numFreeBlocks(): number {
     return this.#freeQueue.length;
   }
@@ -33,31 +42,84 @@ export class BlockPool {
     return Array.from(this.#freeQueue, (block) => block.blockId);
   }
 
-  /** `numBlocks` blocks with one reference each, or null when fewer are free; then nothing changed. */
+  /** The block of that name, free or not. */
+  lookup(cacheKey: string): Block | undefined {
+    this.numVisited += 1;
+    return this.#cached.get(cacheKey);
+  }
+
+  /**
+   * Makes a held block's content known under `cacheKey`. Where the key has a block already this one stays unknown: block
+   * tables only grow, so neither can take the other's place.
+   */
+  publish(block: Block, cacheKey: string): void {
+    assert(block.refCount > 0, () => `block ${block.blockId} is published, but nobody holds it`);
+    this.numVisited += 1;
+    if (block.cacheKey !== null || this.#cached.has(cacheKey)) return;
+    block.cacheKey = cacheKey;
+    this.#cached.set(cacheKey, block);
+  }
+
+  /** One reference more for each block; free ones leave the queue. */
+  touch(blocks: Iterable<Block>): void {
+    for (const block of blocks) {
+      this.numVisited += 1;
+      if (block.refCount === 0) this.#freeQueue.remove(block);
+      block.refCount += 1;
+    }
+  }
+
+  /** `numBlocks` blocks with one reference each and no name, or null when fewer are free; then nothing changed. */
   allocate(numBlocks: number): Block[] | null {
     if (numBlocks > this.#freeQueue.length) return null;
     return Array.from({ length: numBlocks }, () => {
       const block = this.#freeQueue.shift()!;
+      this.numVisited += 1;
+      this.#forget(block);
       block.refCount = 1;
       return block;
     });
   }
 
   /**
-   * Drops one reference of each block. Blocks that nobody names any more go to the front of the free queue, the last
-   * given first: a chain loses its tail before its head. Freeing a free block or the null block is an error.
+   * Drops one reference of each block. Those that nobody names any more are free: an uncached one is handed out next, a
+   * cached one last. Given tail first, a chain loses its tail before its head. Freeing a free block is an error.
    */
   free(blocks: Iterable<Block>): void {
     for (const block of blocks) {
       assert(block.refCount > 0, () => `block ${block.blockId} was freed with no reference left`);
+      this.numVisited += 1;
       block.refCount -= 1;
-      if (block.refCount === 0) this.#freeQueue.prepend(block);
+      if (block.refCount > 0) continue;
+      if (block.cacheKey === null) this.#freeQueue.prepend(block);
+      else this.#freeQueue.append(block);
     }
   }
 
+  /** Nobody can hit these held blocks any more; those who hold them keep them. */
+  evict(blocks: Iterable<Block>): void {
+    for (const block of blocks) {
+      assert(block.refCount > 0, () => `block ${block.blockId} is evicted from the prefix cache, but nobody holds it`);
+      this.numVisited += 1;
+      this.#forget(block);
+    }
+  }
+
+  /** Empties the prefix cache; those who hold blocks keep them. */
+  resetPrefixCache(): void {
+    for (const block of this.#cached.values()) block.cacheKey = null;
+    this.#cached.clear();
+  }
+
+  #forget(block: Block): void {
+    if (block.cacheKey !== null) this.#cached.delete(block.cacheKey);
+    block.cacheKey = null;
+  }
+
   /**
-   * Throws `internal` unless every block's ref count equals the references counted afresh, and the free queue holds
-   * exactly the blocks without any. `references` maps a block to the number of those who name it.
+   * Throws `internal` unless every block's ref count equals the references counted afresh, the free queue holds exactly
+   * the blocks without any, and blocks and their names lead to each other. `references` maps a block to the number of
+   * those who name it.
    */
   checkIntegrity(references: ReadonlyMap<Block, number>): void {
     const free = new Set(this.#freeQueue);
@@ -72,15 +134,25 @@ export class BlockPool {
         all: numUsableBlocks,
       });
     }
+    let numCached = 0;
     for (const block of this.#blocks) {
       const numReferences = references.get(block) ?? 0;
-      const { blockId, refCount } = block;
+      const { blockId, refCount, cacheKey } = block;
       if (refCount !== numReferences) {
         throw integrityError("a ref count is wrong", { blockId, refCount, numReferences });
       }
       if (block !== this.nullBlock && free.has(block) !== (refCount === 0)) {
         throw integrityError("a block is both free and held, or neither", { blockId, refCount });
       }
+      if (cacheKey === null) continue;
+      numCached += 1;
+      if (this.#cached.get(cacheKey) !== block) throw integrityError("a cached block is not found", { blockId });
+    }
+    if (numCached !== this.#cached.size) {
+      throw integrityError("a cache key leads to a block of another name", {
+        named: numCached,
+        keys: this.#cached.size,
+      });
     }
     if (free.has(this.nullBlock)) throw integrityError("the null block is free", { blockId: NULL_BLOCK_ID });
   }

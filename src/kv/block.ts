@@ -3,6 +3,8 @@ export class Block {
   readonly blockId: number;
   /** Block tables that name the block; 0 exactly while it lies in the free queue. Never counted for the null block. */
   refCount = 0;
+  /** Its name in the prefix cache, see BlockPool.publish; null while nobody can hit it. A free block may have one. */
+  cacheKey: string | null = null;
   /** Neighbours in the free queue; only FreeBlockQueue touches these. */
   previousFree: Block | null = null;
   nextFree: Block | null = null;

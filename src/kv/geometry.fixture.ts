@@ -1,5 +1,5 @@
 import type { LayerConfig, ModelConfig } from "../models/config";
-import { type KvGeometry, makeKvGeometry } from "./geometry";
+import { BLOCK_SIZE, type KvGeometry, makeKvGeometry } from "./geometry";
 
 /** A small model for tests whose layers have these windows; null is full attention. */
 export function configWithWindows(windows: readonly (number | null)[]): ModelConfig {
@@ -32,6 +32,7 @@ export function configWithWindows(windows: readonly (number | null)[]): ModelCon
   };
 }
 
-export function geometryWithWindows(windows: readonly (number | null)[]): KvGeometry {
-  return makeKvGeometry(configWithWindows(windows), "f32");
+/** Byte sizes are those of whole blocks, whatever the block size: nothing in the control plane counts bytes. */
+export function geometryWithWindows(windows: readonly (number | null)[], blockSize = BLOCK_SIZE): KvGeometry {
+  return { ...makeKvGeometry(configWithWindows(windows), "f32"), blockSize };
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BLOCK_SIZE, layerLocation, makeKvGeometry, makeKvPlanes, maxBlocksHeld } from "./geometry";
+import { layerLocation, makeKvGeometry, makeKvPlanes, maxBlocksHeld } from "./geometry";
 import { configWithWindows, geometryWithWindows } from "./geometry.fixture";
 
 const S = 32;
@@ -13,6 +13,11 @@ describe("makeKvGeometry", () => {
     expect(geometry.layerSlotBytes).toBe(1024);
     expect(geometry.pageBytes).toBe(3072);
     expect(makeKvGeometry(configWithWindows([null]), "f32").layerSlotBytes).toBe(2048);
+  });
+
+  test("a block has the 16 tokens that the kernels have", () => {
+    expect(geometryWithWindows([null]).blockSize).toBe(16);
+    expect(makeKvGeometry(configWithWindows([null]), "f16").blockSize).toBe(16);
   });
 
   test("windows in every layer make one sliding group", () => {
@@ -103,24 +108,63 @@ describe("maxBlocksHeld", () => {
     expect(maxBlocksHeld(geometryWithWindows([17, null]), 1000, 1)).toBe(63 + 2);
   });
 
+  test("beside what is done already: the blocks that are yet to come", () => {
+    const full = geometryWithWindows([null], 4);
+    expect([0, 1, 4, 5, 8, 9, 20].map((numDone) => maxBlocksHeld(full, 9, 8, numDone))).toEqual([3, 2, 2, 1, 1, 0, 0]);
+    // Window and chunk touch at most 3 blocks at once; near the end there are fewer to come.
+    const sliding = geometryWithWindows([5], 4);
+    expect([0, 80, 88, 92, 96, 97].map((numDone) => maxBlocksHeld(sliding, 100, 5, numDone))).toEqual([
+      3, 3, 3, 2, 1, 0,
+    ]);
+    expect(maxBlocksHeld(geometryWithWindows([null, 5], 4), 100, 5, 80)).toBe(5 + 3);
+  });
+
+  test("counts in blocks of the geometry's size", () => {
+    expect([1, 2, 4, 8, 16].map((blockSize) => maxBlocksHeld(geometryWithWindows([null], blockSize), 33, 1))).toEqual([
+      33, 17, 9, 5, 3,
+    ]);
+    expect(maxBlocksHeld(geometryWithWindows([9], 8), 1000, 1)).toBe(2);
+  });
+
   test("is the maximum over all positions, found by counting", () => {
     fc.assert(
       fc.property(
+        fc.constantFrom(1, 4, 16),
         fc.integer({ min: 1, max: 40 }),
         fc.integer({ min: 1, max: 40 }),
         fc.integer({ min: 1, max: 120 }),
-        (window, chunk, numTokens) => {
+        (blockSize, window, chunk, numTokens) => {
           let most = 0;
           for (let start = 0; start < numTokens; start++) {
             const end = Math.min(start + chunk, numTokens);
             const held = new Set<number>();
-            for (let p = Math.max(0, start - window + 1); p < end; p++) held.add(Math.floor(p / BLOCK_SIZE));
+            for (let p = Math.max(0, start - window + 1); p < end; p++) held.add(Math.floor(p / blockSize));
             most = Math.max(most, held.size);
           }
-          const bound = maxBlocksHeld(geometryWithWindows([window]), numTokens, chunk);
+          const bound = maxBlocksHeld(geometryWithWindows([window], blockSize), numTokens, chunk);
           expect(bound).toBeGreaterThanOrEqual(most);
           // exact once the context is long enough to meet the worst alignment
-          if (numTokens >= window + chunk + 2 * BLOCK_SIZE) expect(bound).toBe(most);
+          if (numTokens >= window + chunk + 2 * blockSize) expect(bound).toBe(most);
+        },
+      ),
+    );
+  });
+
+  test("what is yet to come is never less than what a step holds of it, found by counting", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 60 }),
+        fc.nat(60),
+        (window, chunk, numTokens, numDone) => {
+          const firstNew = Math.ceil(numDone / 4);
+          const bound = maxBlocksHeld(geometryWithWindows([window], 4), numTokens, chunk, numDone);
+          for (let start = numDone; start < numTokens; start++) {
+            const firstHeld = Math.max(firstNew, Math.floor(Math.max(0, start - window + 1) / 4));
+            const numHeld = Math.ceil(Math.min(start + chunk, numTokens) / 4) - firstHeld;
+            expect(bound).toBeGreaterThanOrEqual(numHeld);
+          }
         },
       ),
     );

@@ -4,7 +4,7 @@ import { ceilDiv } from "../util/math";
 
 export type KvDtype = "f16" | "f32";
 
-/** Tokens in a block. */
+/** Tokens in a block, as the kernels have it. */
 export const BLOCK_SIZE = 16;
 
 /** The null block: never handed out, stands for positions that no layer of the group can see any more. */
@@ -24,6 +24,8 @@ export interface KvCacheGroup {
 /** How KV lies in memory. A page is one block of one group: [layer slot][K, V][kv head][token][head dim]. */
 export interface KvGeometry {
   readonly dtype: KvDtype;
+  /** Tokens in a block: BLOCK_SIZE wherever kernels run. */
+  readonly blockSize: number;
   readonly numKvHeads: number;
   readonly headDim: number;
   /** Full attention first; the index of a group is its `group` everywhere. */
@@ -65,6 +67,7 @@ export function makeKvGeometry(config: ModelConfig, dtype: KvDtype): KvGeometry 
   const layerSlotBytes = 2 * config.numKvHeads * BLOCK_SIZE * config.headDim * BYTES_PER_ELEMENT[dtype];
   return {
     dtype,
+    blockSize: BLOCK_SIZE,
     numKvHeads: config.numKvHeads,
     headDim: config.headDim,
     groups,
@@ -130,19 +133,28 @@ export function makeKvPlanes(geometry: KvGeometry, numBlocks: number, maxBinding
 }
 
 /**
- * The most blocks that a request ever holds at once, over all groups, when it writes `numTokens` positions in chunks
- * of at most `maxChunkTokens`. A sliding group holds the window of a chunk's first query and the chunk itself.
+ * The most blocks that a request ever holds at once, over all groups, when it writes `numTokens` positions of which at
+ * most `maxUnprocessedTokens` are in flight or being scheduled. Where it has the first `numDoneTokens` already: the most
+ * that it may yet hold beside the blocks of these. A sliding group holds the window of the first unprocessed query and
+ * what lies behind it.
  */
-export function maxBlocksHeld(geometry: KvGeometry, numTokens: number, maxChunkTokens: number): number {
+export function maxBlocksHeld(
+  geometry: KvGeometry,
+  numTokens: number,
+  maxUnprocessedTokens: number,
+  numDoneTokens = 0,
+): number {
+  const { blockSize, groups } = geometry;
+  const numEntries = Math.max(0, ceilDiv(numTokens, blockSize) - ceilDiv(numDoneTokens, blockSize));
   let numBlocks = 0;
-  for (const { window } of geometry.groups) {
-    const wholeContext = ceilDiv(numTokens, BLOCK_SIZE);
-    numBlocks += window === null ? wholeContext : Math.min(wholeContext, maxBlocksSpanned(window - 1 + maxChunkTokens));
+  for (const { window } of groups) {
+    const numSpanned = window === null ? numEntries : maxBlocksSpanned(window - 1 + maxUnprocessedTokens, blockSize);
+    numBlocks += Math.min(numEntries, numSpanned);
   }
   return numBlocks;
 }
 
 /** Blocks that `numTokens` neighbouring positions can touch, at the worst alignment. */
-function maxBlocksSpanned(numTokens: number): number {
-  return ceilDiv(numTokens - 1, BLOCK_SIZE) + 1;
+function maxBlocksSpanned(numTokens: number, blockSize: number): number {
+  return ceilDiv(numTokens - 1, blockSize) + 1;
 }

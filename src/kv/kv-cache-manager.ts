@@ -2,31 +2,53 @@ import { assert } from "../util/errors";
 import { ceilDiv } from "../util/math";
 import type { Block } from "./block";
 import { BlockPool } from "./block-pool";
-import { BlockTable } from "./block-table";
-import { BLOCK_SIZE, type KvGeometry, maxBlocksHeld } from "./geometry";
+import { BlockTable, type TableEntries } from "./block-table";
+import type { KvGeometry } from "./geometry";
+import type { PrefixHashes } from "./prefix-hashes";
+import { longestPrefix, numBlocksBehind } from "./prefix-match";
 
 /** What the cache has to know of a request. */
 export interface KvRequest {
-  readonly requestId: string;
-  /** Positions that submitted steps fill. */
+  /** Of the block tables; null while the request does not run. */
+  readonly row: number | null;
+  /** Tokens whose ids are known. */
+  readonly numTokens: number;
+  /** Positions that submitted steps fill, or that were cached. */
   readonly numComputedTokens: number;
   /** Those of them whose step was not processed yet. */
   readonly numInFlightTokens: number;
+  /** Null for a request that does not use the prefix cache. */
+  readonly prefixHashes: PrefixHashes | null;
 }
 
-/** New entries [firstIndex, firstIndex + blockIds.length) of a request's block table in one group. */
-export interface NewBlocks {
+/** New entries of a request's block table in one group. */
+export interface NewBlocks extends TableEntries {
   readonly group: number;
-  readonly firstIndex: number;
-  readonly blockIds: readonly number[];
+}
+
+/** What the prefix cache has for a request. Good until the next change of the cache; nothing is held by it. */
+export interface PrefixHit {
+  /** A multiple of the block size, less than the request's known tokens. */
+  readonly numTokens: number;
+  /** By group: what the first query behind the prefix sees. */
+  readonly blocks: readonly (readonly Block[])[];
+  /** Those of them that are free now, and will not be any more. */
+  readonly numFreeBlocks: number;
+}
+
+interface Row {
+  readonly tables: readonly BlockTable[];
+  /** Blocks from the beginning that were published, or came from the prefix cache. */
+  numPublishedBlocks: number;
 }
 
 /**
- * Gives requests their blocks: one table a request and KV cache group, all over one pool. Positions of a request:
+ * Gives requests their blocks: one table a row and KV cache group, all over one pool. Positions of a request:
  *
  *     0            firstVisible        processed          computed         computed + numNewTokens
  *     |  null blocks  |  held: readable  |  held: in flight  |  allocateSlots finds these  |
  *     '- sliding only '
+ *     |  published: full blocks before min(computed, known)      |
  *
  * processed = computed - in flight. No step that is in flight or still to come has a query before `processed`, so a
  * sliding group needs nothing before that query's window. Judging by `computed` instead would free blocks under a
@@ -35,7 +57,7 @@ export interface NewBlocks {
 export class KvCacheManager {
   readonly #geometry: KvGeometry;
   readonly #pool: BlockPool;
-  readonly #tables = new Map<string, readonly BlockTable[]>();
+  readonly #rows = new Map<number, Row>();
 
   constructor(geometry: KvGeometry, numBlocks: number) {
     this.#geometry = geometry;
@@ -55,76 +77,159 @@ export class KvCacheManager {
     return this.#pool.freeBlockIds;
   }
 
-  /** The most blocks held at once by a request that writes `numTokens` positions in chunks of `maxChunkTokens`. */
-  numBlocksNeeded(numTokens: number, maxChunkTokens: number): number {
-    return maxBlocksHeld(this.#geometry, numTokens, maxChunkTokens);
+  /** Blocks looked up, touched, handed out or given back since the cache was made. */
+  get numVisitedBlocks(): number {
+    return this.#pool.numVisited;
   }
 
-  /**
-   * Makes room for positions [numComputedTokens, numComputedTokens + numNewTokens) in every group, after giving back
-   * what left a window. Returns the entries that are new, or null (and no new entries) when too few blocks are free.
-   * Entries that became null are not reported: they lie before the window, where no kernel reads.
-   */
-  allocateSlots(request: KvRequest, numNewTokens: number): NewBlocks[] | null {
-    const tables = this.#tables.get(request.requestId) ?? this.#makeTables();
-    this.#freeOutOfWindow(tables, request.numComputedTokens - request.numInFlightTokens);
-    const numEntries = ceilDiv(request.numComputedTokens + numNewTokens, BLOCK_SIZE);
-    const numMissing = tables.map((table) => Math.max(0, numEntries - table.length));
-    const blocks = this.#pool.allocate(numMissing.reduce((sum, count) => sum + count, 0));
-    if (blocks === null) return null;
+  /** The longest cached prefix of a request that leaves it one token to compute: without one there are no logits. */
+  findPrefix({ prefixHashes, numTokens }: KvRequest): PrefixHit {
+    const { blockSize, groups } = this.#geometry;
+    const cachedBlock = (group: number, index: number) =>
+      prefixHashes ? this.#pool.lookup(cacheKey(group, prefixHashes.at(index))) : undefined;
+    const maxBlocks = prefixHashes ? Math.floor((numTokens - 1) / blockSize) : 0;
+    const numBlocks = longestPrefix(this.#geometry, maxBlocks, (group, index) => !!cachedBlock(group, index));
+    const blocks = groups.map(({ window }, group) => {
+      const numSeen = Math.min(numBlocks, numBlocksBehind(window, blockSize) ?? numBlocks);
+      return Array.from({ length: numSeen }, (_, i) => cachedBlock(group, numBlocks - numSeen + i)!);
+    });
+    const numFreeBlocks = blocks.flat().filter(({ refCount }) => refCount === 0).length;
+    return { numTokens: numBlocks * blockSize, blocks, numFreeBlocks };
+  }
 
-    this.#tables.set(request.requestId, tables);
-    return tables.flatMap((table, group) => {
-      const firstIndex = table.length;
-      const added = blocks.splice(0, numMissing[group]);
-      table.append(added);
-      return added.length === 0 ? [] : [{ group, firstIndex, blockIds: added.map((block) => block.blockId) }];
+  /** Begins a row's block tables with a hit's blocks: those of all groups are held before anything is allocated. */
+  admit(row: number, hit: PrefixHit): void {
+    assert(!this.#rows.has(row), () => `row ${row} has block tables already`);
+    const numBlocks = hit.numTokens / this.#geometry.blockSize;
+    const tables = hit.blocks.map((blocks) => {
+      this.#pool.touch(blocks);
+      const table = new BlockTable(this.#pool.nullBlock, numBlocks - blocks.length);
+      table.append(blocks);
+      return table;
+    });
+    this.#rows.set(row, { tables, numPublishedBlocks: numBlocks });
+  }
+
+  /** Gives back the blocks that no query sees any more. */
+  freeOutOfWindow(request: KvRequest): void {
+    const numProcessedTokens = request.numComputedTokens - request.numInFlightTokens;
+    const { tables } = this.#rowOf(request);
+    this.#geometry.groups.forEach(({ window }, group) => {
+      if (window === null) return;
+      const firstVisible = Math.max(0, numProcessedTokens - window + 1);
+      const dropped = tables[group].dropBefore(Math.floor(firstVisible / this.#geometry.blockSize));
+      this.#pool.free(dropped.reverse());
     });
   }
 
-  /** Gives back all blocks of a request. No step that names them may be unprocessed. */
-  free(requestId: string): void {
-    const tables = this.#tables.get(requestId);
-    assert(tables, () => `request ${requestId} has no block tables`);
-    for (const table of tables) this.#pool.free(table.heldBlocks);
-    this.#tables.delete(requestId);
+  /** Blocks that `allocateSlots` would take from the pool, over all groups. */
+  numNewBlocks(request: KvRequest, numNewTokens: number): number {
+    const { tables } = this.#rowOf(request);
+    const numEntries = ceilDiv(request.numComputedTokens + numNewTokens, this.#geometry.blockSize);
+    // Each group gets as many, because their tables are equally long.
+    return tables.length * Math.max(0, numEntries - tables[0].length);
   }
 
-  /** Blocks that a request holds now, over all groups; 0 for a request without tables. */
-  numHeldBlocks(requestId: string): number {
-    return (this.#tables.get(requestId) ?? []).reduce((sum, table) => sum + table.heldBlocks.length, 0);
+  /**
+   * Makes room for positions [numComputedTokens, numComputedTokens + numNewTokens) in every group. Returns the entries
+   * that are new since the last call, those of a prefix hit included, or null (and changes nothing) when too few blocks
+   * are free. Entries that hold the null block are not reported: they lie before the window, where no kernel reads.
+   */
+  allocateSlots(request: KvRequest, numNewTokens: number): NewBlocks[] | null {
+    const blocks = this.#pool.allocate(this.numNewBlocks(request, numNewTokens));
+    if (blocks === null) return null;
+    const { tables } = this.#rowOf(request);
+    const numPerGroup = blocks.length / tables.length;
+    return tables.flatMap((table, group) => {
+      table.append(blocks.slice(group * numPerGroup, (group + 1) * numPerGroup));
+      const entries = table.takeNewEntries();
+      return entries ? [{ group, ...entries }] : [];
+    });
   }
 
-  /** A request's block table in one group, null blocks (id 0) included. */
-  blockIds(requestId: string, group: number): number[] {
-    return this.#tables.get(requestId)?.[group].blockIds ?? [];
+  /**
+   * Lets others hit the request's full blocks that are written (by steps that will run before any of theirs) and whose
+   * ids are known. A window may have gone over a block before its last id was known; it is lost to the cache.
+   */
+  publish(request: KvRequest): void {
+    const { prefixHashes, numTokens, numComputedTokens } = request;
+    if (!prefixHashes) return;
+    const row = this.#rowOf(request);
+    const numFullBlocks = Math.floor(Math.min(numComputedTokens, numTokens) / this.#geometry.blockSize);
+    for (let index = row.numPublishedBlocks; index < numFullBlocks; index++) {
+      row.tables.forEach((table, group) => {
+        const block = table.heldAt(index);
+        if (block) this.#pool.publish(block, cacheKey(group, prefixHashes.at(index)));
+      });
+    }
+    row.numPublishedBlocks = Math.max(row.numPublishedBlocks, numFullBlocks);
   }
 
-  /** Ids of the requests that have block tables. */
-  get requestIds(): string[] {
-    return [...this.#tables.keys()];
+  /** Gives back all blocks of a row. No step that names them may be unprocessed. */
+  free(row: number): void {
+    this.#pool.free(this.#heldBlocks(row));
+    this.#rows.delete(row);
+  }
+
+  /** Takes the blocks of a row out of the prefix cache, because what they hold is not to be believed. */
+  evict(row: number): void {
+    this.#pool.evict(this.#heldBlocks(row));
+  }
+
+  /** Empties the prefix cache; nobody loses a block. */
+  resetPrefixCache(): void {
+    this.#pool.resetPrefixCache();
+  }
+
+  /** Blocks that these rows hold and no others: what becomes free with them. */
+  numBlocksHeldByOnly(rows: readonly number[]): number {
+    return [...this.#countReferences(rows)].filter(([block, count]) => block.refCount === count).length;
+  }
+
+  /** A row's block table in one group, null blocks (id 0) included. */
+  blockIds(row: number, group: number): number[] {
+    return this.#rows.get(row)?.tables[group].blockIds ?? [];
+  }
+
+  /** Rows that have block tables. */
+  get rows(): number[] {
+    return [...this.#rows.keys()];
   }
 
   /** Throws `internal`, with the numbers, unless each block is either free or named by as many tables as it counts. */
   checkIntegrity(): void {
+    this.#pool.checkIntegrity(this.#countReferences(this.rows));
+  }
+
+  #countReferences(rows: readonly number[]): Map<Block, number> {
     const references = new Map<Block, number>();
-    for (const tables of this.#tables.values()) {
-      for (const block of tables.flatMap((table) => table.heldBlocks)) {
-        references.set(block, (references.get(block) ?? 0) + 1);
+    for (const row of rows) {
+      for (const block of this.#heldBlocks(row)) references.set(block, (references.get(block) ?? 0) + 1);
+    }
+    return references;
+  }
+
+  #rowOf({ row: index }: KvRequest): Row {
+    const row = index === null ? undefined : this.#rows.get(index);
+    assert(row, () => `row ${index} has no block tables`);
+    return row;
+  }
+
+  /** Tail first, so that the prefix cache loses the end of a chain before its beginning. */
+  #heldBlocks(index: number): Block[] {
+    const row = this.#rows.get(index);
+    assert(row, () => `row ${index} has no block tables`);
+    const blocks: Block[] = [];
+    for (let entry = row.tables[0].length - 1; entry >= 0; entry--) {
+      for (const table of row.tables) {
+        const block = table.heldAt(entry);
+        if (block) blocks.push(block);
       }
     }
-    this.#pool.checkIntegrity(references);
+    return blocks;
   }
+}
 
-  #makeTables(): BlockTable[] {
-    return this.#geometry.groups.map(() => new BlockTable(this.#pool.nullBlock));
-  }
-
-  #freeOutOfWindow(tables: readonly BlockTable[], numProcessedTokens: number): void {
-    this.#geometry.groups.forEach(({ window }, group) => {
-      if (window === null) return;
-      const firstVisible = Math.max(0, numProcessedTokens - window + 1);
-      this.#pool.free(tables[group].dropBefore(Math.floor(firstVisible / BLOCK_SIZE)));
-    });
-  }
+function cacheKey(group: number, hash: string): string {
+  return `${group}/${hash}`;
 }

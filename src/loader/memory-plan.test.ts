@@ -5,6 +5,7 @@ import { type MemoryRequest, planMemory } from "./memory-plan";
 
 const GEOMETRY: KvGeometry = {
   dtype: "f16",
+  blockSize: 16,
   numKvHeads: 1,
   headDim: 16,
   groups: [{ kind: "full", window: null, layers: [0] }],
@@ -22,7 +23,7 @@ const REQUEST: MemoryRequest = {
   gpuMemoryBytes: null,
   maxPositionEmbeddings: 160,
   maxNumRunning: 4,
-  maxChunkTokens: 32,
+  maxUnprocessedTokens: 64,
 };
 
 function failure(request: MemoryRequest): CairnError {
@@ -44,6 +45,14 @@ it("takes the model's context, and blocks for as many contexts as may run", () =
     scratchBytes: 160,
     kvCacheBytes: 41 * 1024,
   });
+});
+
+it("has room for the window of a sliding group and all that is unprocessed behind it, and no more", () => {
+  const sliding = { kind: "sliding", window: 33, layers: [1] } as const;
+  const geometry: KvGeometry = { ...GEOMETRY, groups: [...GEOMETRY.groups, sliding] };
+  // 32 positions before the first unprocessed one and the 64: 96 positions touch 7 blocks at most; 2 x 64 touch all 10.
+  expect(planMemory({ ...REQUEST, geometry }).minBlocks).toBe(1 + 10 + 7);
+  expect(planMemory({ ...REQUEST, geometry, maxUnprocessedTokens: 128 }).minBlocks).toBe(1 + 10 + 10);
 });
 
 it("gives the pool no more than asked", () => {

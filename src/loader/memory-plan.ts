@@ -19,8 +19,8 @@ export interface MemoryRequest {
   readonly gpuMemoryBytes: number | null;
   readonly maxPositionEmbeddings: number;
   readonly maxNumRunning: number;
-  /** Most tokens of one request in one step. */
-  readonly maxChunkTokens: number;
+  /** Most tokens of one request that are in flight or being scheduled. */
+  readonly maxUnprocessedTokens: number;
 }
 
 export interface MemoryPlan {
@@ -68,9 +68,9 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
 }
 
 /** Blocks that one request of that length holds at its worst, and the null block. */
-function blocksFor({ geometry, maxChunkTokens }: MemoryRequest, maxModelLen: number): number {
+function blocksFor({ geometry, maxUnprocessedTokens }: MemoryRequest, maxModelLen: number): number {
   // The last token of a full context is sampled but never fed, so it has no slot.
-  return 1 + maxBlocksHeld(geometry, Math.max(1, maxModelLen - 1), maxChunkTokens);
+  return 1 + maxBlocksHeld(geometry, Math.max(1, maxModelLen - 1), maxUnprocessedTokens);
 }
 
 function kvBudget(request: MemoryRequest, maxModelLen: number): number {

@@ -6,6 +6,12 @@ export interface EngineConfig {
   readonly maxNumBatchedTokens: number;
   /** Longest prefill chunk of one request in a step, in tokens; null leaves it to the token budget. */
   readonly maxPrefillChunkTokens: number | null;
+  /** Steps that are submitted before the ids of the first of them are read back, 1 to 4; 1 switches async scheduling off. */
+  readonly maxInFlightSteps: number;
+  /** Take blocks of KV that an earlier prompt or answer with the same beginning left, and leave some. */
+  readonly usePrefixCache: boolean;
+  /** Share of the KV cache, 0 to 1, that a new request leaves free for the growth of those that run. */
+  readonly admissionWatermark: number;
   /** Bytes of the KV cache; null takes what fits beside the weights. */
   readonly kvCacheBytes: number | null;
   /** Bytes that weights, KV cache and buffers may take together; null asks the device's limits only. */

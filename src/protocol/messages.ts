@@ -72,6 +72,12 @@ export interface GenerateRequest {
   readonly sampling: { readonly [K in keyof SamplingParams]: SamplingParams[K] | null };
   /** Strings that end the text; they are not part of it. */
   readonly stop: readonly string[];
+  /** An integer; lower runs sooner and is preempted later. Equal ones go by arrival. */
+  readonly priority: number;
+  /** False: neither takes KV from the prefix cache nor leaves any there. */
+  readonly usePrefixCache: boolean;
+  /** KV is shared only among requests of the same salt; null is a salt of its own. */
+  readonly cacheSalt: string | null;
 }
 
 export type FinishReason = "stop" | "length";
@@ -79,6 +85,7 @@ export type FinishReason = "stop" | "length";
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** Prompt tokens whose KV was in the prefix cache. */
   readonly cachedTokens: number;
 }
 

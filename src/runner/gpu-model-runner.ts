@@ -17,12 +17,13 @@ import {
 import { updateBlockTables, updateBlockTablesGrid, updateBlockTablesVariant } from "../kernels/update-block-tables";
 import type { DeviceVariant } from "../kernels/variants";
 import { logitsStride } from "../models/scratch";
-import type { Op } from "../models/step-shape";
+import type { Op, StepShape } from "../models/step-shape";
 import type { NewRow, SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { CairnError } from "../util/errors";
 import { ReadbackRing } from "./readback-ring";
 import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
+import { drawStep, type StepObserver } from "./step-trace";
 import { SubmitPacer } from "./submit-pacer";
 
 /** How long a device that refused a map has to say that it was lost. */
@@ -46,9 +47,13 @@ export interface GpuModelRunnerParts {
   readonly maxInFlightSteps: number;
   readonly profiler: Profiler | null;
   readonly observeLogits: LogitsObserver | null;
+  readonly observeSteps: StepObserver | null;
 }
 
-/** SchedulerOutput -> GPU commands -> ids. Steps run in the order of their submits. */
+/**
+ * SchedulerOutput -> GPU commands -> ids. Up to `maxInFlightSteps` steps may be in flight. They run in the order of their
+ * submits, and so do the writes of step buffer and rows between them, so one buffer of each kind serves all steps.
+ */
 export class GpuModelRunner {
   readonly #parts: GpuModelRunnerParts;
   readonly #updateTables: { readonly pipeline: ComputePipeline; readonly bindGroup: GPUBindGroup };
@@ -56,6 +61,8 @@ export class GpuModelRunner {
   readonly #sampled: GPUBuffer;
   readonly #readback: ReadbackRing;
   readonly #pacer: SubmitPacer;
+  /** Of the step that was submitted last. */
+  #landing: Promise<unknown> = Promise.resolve();
   #isDisposed = false;
 
   static async create(parts: GpuModelRunnerParts): Promise<GpuModelRunner> {
@@ -97,37 +104,66 @@ export class GpuModelRunner {
     };
   }
 
-  async submit(output: SchedulerOutput): Promise<StepResult> {
-    this.#throwIfFailed();
-    const { gpu, state, sizes, stages, profiler, observeLogits } = this.#parts;
-    for (const row of output.newRows) this.#writeRow(row);
-    const step = packStep(output, sizes);
-    gpu.device.queue.writeBuffer(state.step, 0, step.words);
+  submit(output: SchedulerOutput): Promise<StepResult> {
+    const landing = this.#run(output, this.#landing);
+    this.#landing = landing;
+    return landing;
+  }
 
-    const startMs = performance.now();
+  /** Synchronous up to the submit. Every step is read back, also one that samples nothing: that is how its end is known. */
+  async #run(output: SchedulerOutput, previousLanding: Promise<unknown>): Promise<StepResult> {
+    this.#throwIfFailed();
+    const { profiler, observeLogits } = this.#parts;
+    const submittedMs = performance.now();
+    const { shape, slot } = this.#encode(output);
+    this.#observe("submitted", output);
+    const needsLogits = observeLogits !== null && shape.numLogitRows > 0;
+    const logits = needsLogits ? this.#readLogits(shape.numLogitRows) : null;
+    const rest = Promise.all([logits, profiler?.collect(), previousLanding]);
+    rest.catch(() => {}); // A step that fails says why below.
+
+    const sampled = await this.#settle(this.#readback.read(slot, shape.numLogitRows * SAMPLED_ROW_WORDS * 4));
+    this.#landed(output, shape, submittedMs);
+    const [rows] = await rest;
+    if (rows) observeLogits?.(output, rows);
+    return toStepResult(output, new Uint32Array(sampled));
+  }
+
+  /** Submits a step whole; its ids will be in the slot. */
+  #encode(output: SchedulerOutput): { readonly shape: StepShape; readonly slot: GPUBuffer } {
+    const { gpu, state, sizes, stages, profiler } = this.#parts;
+    for (const row of output.newRows) this.#writeRow(row);
+    const { words, shape, numBlockTableUpdates } = packStep(output, sizes);
+    gpu.device.queue.writeBuffer(state.step, 0, words);
+
     const encoder = new Encoder(gpu.device, profiler);
-    if (step.numBlockTableUpdates > 0) {
+    if (numBlockTableUpdates > 0) {
       const { pipeline, bindGroup } = this.#updateTables;
-      encoder.dispatch(pipeline, bindGroup, updateBlockTablesGrid(step.numBlockTableUpdates));
+      encoder.dispatch(pipeline, bindGroup, updateBlockTablesGrid(numBlockTableUpdates));
     }
-    const stagesPerSubmit = this.#pacer.stagesPerSubmit(stages.length, step.shape.numTokens);
+    const stagesPerSubmit = this.#pacer.stagesPerSubmit(stages.length, shape.numTokens);
     stages.forEach((stage, index) => {
       if (index > 0 && index % stagesPerSubmit === 0) encoder.submit();
-      stage(encoder, step.shape);
+      stage(encoder, shape);
     });
-    const { numLogitRows, numTokens } = step.shape;
-    if (numLogitRows > 0) encoder.dispatch(this.#sample.pipeline, this.#sample.bindGroup, sampleGrid(numLogitRows));
+    if (shape.numLogitRows > 0) {
+      encoder.dispatch(this.#sample.pipeline, this.#sample.bindGroup, sampleGrid(shape.numLogitRows));
+    }
     const slot = this.#readback.take();
     encoder.copy(this.#sampled, slot, slot.size);
     encoder.submit();
+    return { shape, slot };
+  }
 
-    const logits = observeLogits && numLogitRows > 0 ? this.#readLogits(numLogitRows) : null;
-    logits?.catch(() => {}); // A step that fails says why below.
-    const sampled = await this.#settle(this.#readback.read(slot, numLogitRows * SAMPLED_ROW_WORDS * 4));
-    await profiler?.collect();
-    this.#pacer.finished(stages.length, numTokens, performance.now() - startMs);
-    if (logits) observeLogits?.(output, await logits);
-    return toStepResult(output, new Uint32Array(sampled));
+  #landed(output: SchedulerOutput, { numTokens }: StepShape, submittedMs: number): void {
+    const landedMs = performance.now();
+    this.#pacer.finished({ numStages: this.#parts.stages.length, numTokens, submittedMs, landedMs });
+    if (this.#parts.profiler) drawStep(output, submittedMs, landedMs);
+    this.#observe("landed", output);
+  }
+
+  #observe(kind: "submitted" | "landed", { stepIndex }: SchedulerOutput): void {
+    this.#parts.observeSteps?.({ kind, stepIndex, timeMs: performance.now() });
   }
 
   dispose(): void {

@@ -102,15 +102,18 @@ it("sends none through GEMV where there are too many", () => {
   expect([shape.numDecodeTokens, shape.numGemvTokens, words[9]]).toEqual([1, 0, 0]);
 });
 
-it("has room for the longest step: every row a tile of its own and a new block for every token", () => {
+it("has room for the longest step: every row in two tiles, and with its whole tables from a prefix hit", () => {
+  const blockIds = Array.from({ length: SIZES.maxBlocksPerRow }, (_, i) => 1 + i);
   const scheduled = [0, 1, 2, 3].map((row) => ({
     ...OUTPUT.scheduled[1],
     requestId: `r${row}`,
     row,
-    blockTableUpdates: [0, 1].map((group) => ({ group, firstIndex: 0, blockIds: [1] })),
+    blockTableUpdates: [0, 1].map((group) => ({ group, firstIndex: 0, blockIds })),
   }));
-  const { words } = packStep({ ...OUTPUT, scheduled, numTokens: 16 }, SIZES);
-  expect(words.byteLength).toBeLessThanOrEqual(stepBufferBytes(SIZES));
+  const { words, numBlockTableUpdates } = packStep({ ...OUTPUT, scheduled, numTokens: 16 }, SIZES);
+  expect(numBlockTableUpdates).toBe(80);
+  // The bound counts 2 tiles more than there are, and room for 4 single-token queries that are none here.
+  expect(stepBufferBytes(SIZES) - words.byteLength).toBe((2 + 4) * 16);
 });
 
 it("gives each group and row a block table of its own", () => {

@@ -51,9 +51,10 @@ export interface PackedStep {
 
 /** Bytes that the longest step takes: every list at its longest. */
 export function stepBufferBytes(sizes: StepBufferSizes): number {
-  const { maxTokens, maxRows, numGroups, prefillTileTokens } = sizes;
+  const { maxTokens, maxRows, maxBlocksPerRow, numGroups, prefillTileTokens } = sizes;
   const tiles = ceilDiv(maxTokens, prefillTileTokens) + maxRows;
-  const updates = numGroups * (ceilDiv(maxTokens, BLOCK_SIZE) + maxRows);
+  // A row that begins with a prefix hit brings its whole tables at once, and every row of a step may.
+  const updates = numGroups * maxRows * maxBlocksPerRow;
   return (HEADER_ENTRIES + maxTokens + 2 * maxRows + tiles + updates) * 16;
 }
 

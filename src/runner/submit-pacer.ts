@@ -1,6 +1,14 @@
 /** Shorter steps say little about the cost of a token, and need no cutting. */
 const MIN_TOKENS = 16;
 
+/** A step that landed. Times are milliseconds of one clock. */
+export interface FinishedStep {
+  readonly numStages: number;
+  readonly numTokens: number;
+  readonly submittedMs: number;
+  readonly landedMs: number;
+}
+
 /**
  * Cuts long steps at stage boundaries into submits of about `targetMs`, so that the page's own GPU work gets its turn
  * and no driver takes the device for hung. Learns from the steps that ended how long a stage takes per token; the first long step goes stage by stage.
@@ -9,6 +17,7 @@ export class SubmitPacer {
   readonly #targetMs: number;
   /** Null until a step long enough to tell has finished. */
   #msPerStageToken: number | null = null;
+  #lastLandedMs = Number.NEGATIVE_INFINITY;
 
   constructor(targetMs: number) {
     this.#targetMs = targetMs;
@@ -22,8 +31,10 @@ export class SubmitPacer {
     return Math.max(1, Math.floor(this.#targetMs / stageMs));
   }
 
-  /** Reports a finished step. */
-  finished(numStages: number, numTokens: number, elapsedMs: number): void {
+  /** Reports every step, in order. One that was submitted while another was in flight began when that one landed. */
+  finished({ numStages, numTokens, submittedMs, landedMs }: FinishedStep): void {
+    const elapsedMs = landedMs - Math.max(submittedMs, this.#lastLandedMs);
+    this.#lastLandedMs = landedMs;
     if (numTokens < MIN_TOKENS) return;
     const sample = elapsedMs / (numStages * numTokens);
     this.#msPerStageToken = this.#msPerStageToken === null ? sample : 0.5 * (this.#msPerStageToken + sample);

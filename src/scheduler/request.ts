@@ -1,6 +1,8 @@
+import type { PrefixHashes } from "../kv/prefix-hashes";
 import type { SamplingParams } from "../sampling/sampling-params";
 
-export type RequestStatus = "waiting" | "running" | "finished";
+/** A preempted request waits too; it has run before and computes its tokens again. */
+export type RequestStatus = "waiting" | "preempted" | "running" | "finished";
 
 /** "error": the model gave no usable logits. "abort": the caller wants no more. */
 export type RequestFinishReason = "stop" | "length" | "error" | "abort";
@@ -13,15 +15,26 @@ export interface RequestOptions {
   readonly maxTokens: number;
   /** Ids that end the text. */
   readonly eosTokenIds: readonly number[];
+  /** An integer; lower runs sooner and is preempted later. Equal ones go by arrival. 0 unless given. */
+  readonly priority?: number;
+  /** False: neither takes blocks from the prefix cache nor leaves any there. */
+  readonly usePrefixCache?: boolean;
+  /** Requests share cached blocks only with those of the same salt; null is a salt of its own. */
+  readonly cacheSalt?: string | null;
 }
 
 /**
- * One generation, as the scheduler counts it. Only the scheduler changes it.
+ * One generation, as the scheduler counts it. Only the scheduler changes it. Positions of a running request:
  *
- *     0             processed           computed = processed + in flight     numTokens
- *     |  in the cache  |  a submitted step writes it  |  known, not scheduled  |
+ *     0           cached         processed            computed
+ *     |  prefix hit  |  written     |  in flight         |  not scheduled yet
  *
- * Once the prompt is computed, `numTokens` is `computed` while a step is in flight and one more after it.
+ *     0           numPromptTokens        numTokens           numTokens + numOutputPlaceholders
+ *     |  prompt      |  output, known        |  sampled by steps in flight  |
+ *
+ * processed = computed - in flight. The two rulers share their origin: a prefill has computed < numTokens; a decode has
+ * computed = numTokens + placeholders - 1, so that one token can always be scheduled next. KV may be believed where it
+ * is written and its id known: before min(computed, numTokens).
  */
 export class Request {
   readonly requestId: string;
@@ -29,16 +42,30 @@ export class Request {
   readonly sampling: SamplingParams;
   readonly maxTokens: number;
   readonly eosTokenIds: readonly number[];
+  readonly priority: number;
+  readonly usePrefixCache: boolean;
+  readonly cacheSalt: string | null;
   readonly outputTokenIds: number[] = [];
 
   status: RequestStatus = "waiting";
   finishReason: RequestFinishReason | null = null;
-  /** Row of the GPU's step state; null before admission and after the last step was processed. */
+  /** Place in the order of arrival; set when the request is added. */
+  arrivalIndex = -1;
+  /** Hashes of its full blocks; null until it is added, and where it does not use the prefix cache. */
+  prefixHashes: PrefixHashes | null = null;
+  /** Row of the GPU's step state and of the block tables; null while it does not run. A preempted request gets another. */
   row: number | null = null;
-  /** Positions that submitted steps fill; advanced when a step is scheduled. */
+  /** Positions that submitted steps fill, or that were cached; advanced when a step is scheduled. */
   numComputedTokens = 0;
-  /** Tokens of steps that are scheduled and not processed. */
+  /** Tokens of this life of the request whose step was not processed yet. */
   numInFlightTokens = 0;
+  /** Output positions that steps in flight sample: they exist, but the CPU has not seen their ids. */
+  numOutputPlaceholders = 0;
+  /** The newest step that computes tokens of this life; -1 before the first. */
+  lastStepIndex = -1;
+  /** Prompt tokens found in the prefix cache when it was first admitted; null before. */
+  numCachedTokens: number | null = null;
+  numPreemptions = 0;
 
   constructor(options: RequestOptions) {
     this.requestId = options.requestId;
@@ -46,6 +73,9 @@ export class Request {
     this.sampling = options.sampling;
     this.maxTokens = options.maxTokens;
     this.eosTokenIds = options.eosTokenIds;
+    this.priority = options.priority ?? 0;
+    this.usePrefixCache = options.usePrefixCache ?? true;
+    this.cacheSalt = options.cacheSalt ?? null;
   }
 
   get numPromptTokens(): number {
@@ -57,8 +87,12 @@ export class Request {
     return this.promptTokenIds.length + this.outputTokenIds.length;
   }
 
-  get isPrefilling(): boolean {
-    return this.numComputedTokens < this.promptTokenIds.length;
+  /** Known ids of positions [start, end). */
+  tokenIds(start: number, end: number): readonly number[] {
+    const { promptTokenIds, outputTokenIds, numPromptTokens } = this;
+    if (end <= numPromptTokens) return promptTokenIds.slice(start, end);
+    const outputs = outputTokenIds.slice(Math.max(0, start - numPromptTokens), end - numPromptTokens);
+    return start >= numPromptTokens ? outputs : [...promptTokenIds.slice(start), ...outputs];
   }
 
   /** Most tokens that the request ever feeds to the model. The last id that it samples is never fed. */
@@ -66,8 +100,23 @@ export class Request {
     return Math.min(this.numPromptTokens + this.maxTokens, maxModelLen) - 1;
   }
 
-  end(reason: RequestFinishReason): void {
-    this.status = "finished";
-    this.finishReason = reason;
+  /** Feeds the next `numTokens` positions in a step; true if the step reaches the last token that there is, and samples. */
+  advance(numTokens: number, stepIndex: number): boolean {
+    this.numComputedTokens += numTokens;
+    this.numInFlightTokens += numTokens;
+    this.lastStepIndex = stepIndex;
+    const samples = this.numComputedTokens === this.numTokens + this.numOutputPlaceholders;
+    if (samples) this.numOutputPlaceholders += 1;
+    return samples;
+  }
+
+  /** Begins the next life: nothing is computed, and what steps in flight bring for the last one does not count. */
+  restart(): void {
+    this.status = "preempted";
+    this.numPreemptions += 1;
+    this.numComputedTokens = 0;
+    this.numInFlightTokens = 0;
+    this.numOutputPlaceholders = 0;
+    this.lastStepIndex = -1;
   }
 }

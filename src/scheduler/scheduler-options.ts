@@ -13,12 +13,18 @@ export interface SchedulerOptions {
   readonly maxPrefillChunkTokens: number | null;
   /** Longest prompt + completion, in tokens. */
   readonly maxModelLen: number;
+  /** Most steps that are scheduled before the first of them is processed; 1 switches async scheduling off. */
+  readonly maxInFlightSteps: number;
+  readonly usePrefixCache: boolean;
+  /** Share of the usable blocks, 0 to 1, that an admission leaves free for the growth of those that run. */
+  readonly admissionWatermark: number;
 }
 
-/** Throws `invalid_request` for a size that is no positive integer, or a budget under `maxNumRunning`. */
+/** Throws `invalid_request` for a size that is no positive integer, a budget under `maxNumRunning`, or a watermark outside 0 to 1. */
 export function checkSchedulerOptions(options: SchedulerOptions): void {
-  const { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens, maxModelLen } = options;
-  const counts = { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens: maxPrefillChunkTokens ?? 1, maxModelLen };
+  const { maxNumRunning, maxNumBatchedTokens, maxModelLen, maxInFlightSteps, admissionWatermark } = options;
+  const maxPrefillChunkTokens = options.maxPrefillChunkTokens ?? 1;
+  const counts = { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens, maxModelLen, maxInFlightSteps };
   for (const [param, value] of Object.entries(counts)) {
     if (!Number.isSafeInteger(value) || value < 1) {
       throw invalidOption(param, `${param} must be a positive integer, not ${value}`);
@@ -27,6 +33,9 @@ export function checkSchedulerOptions(options: SchedulerOptions): void {
   if (maxNumBatchedTokens < maxNumRunning) {
     const message = `maxNumBatchedTokens (${maxNumBatchedTokens}) must not be under maxNumRunning (${maxNumRunning})`;
     throw invalidOption("maxNumBatchedTokens", message);
+  }
+  if (!(admissionWatermark >= 0 && admissionWatermark <= 1)) {
+    throw invalidOption("admissionWatermark", `admissionWatermark must be from 0 to 1, not ${admissionWatermark}`);
   }
 }
 

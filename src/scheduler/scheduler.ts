@@ -1,256 +1,337 @@
+import { maxBlocksHeld } from "../kv/geometry";
 import { KvCacheManager } from "../kv/kv-cache-manager";
+import { PrefixHashes } from "../kv/prefix-hashes";
 import { assert, CairnError } from "../util/errors";
+import { checkCounts, checkRequest } from "./check-request";
 import type { Request, RequestFinishReason } from "./request";
+import { RequestQueue } from "./request-queue";
 import type { RequestUpdate } from "./request-update";
+import { RowPool } from "./row-pool";
 import { checkSchedulerOptions, type SchedulerOptions } from "./scheduler-options";
-import type { NewRow, SampledToken, ScheduledRequest, SchedulerOutput, StepResult } from "./scheduler-output";
+import type { SampledToken, ScheduledRequest, SchedulerOutput, StepResult } from "./scheduler-output";
+import type { SchedulerStats } from "./scheduler-stats";
+import { type InFlightStep, StepPlan } from "./step-plan";
 
 /**
  * Decides what each step computes. There is no prefill and no decode phase: a step is a number of tokens a request,
- * under one token budget. Order: running requests that decode, running requests with prompt left, then the queue.
+ * under one token budget. Requests hold the positions that request.ts draws.
  *
- * The life of a request: waiting -> running (it has a row, and blocks) -> finished. A request that ends while its step
- * is in flight keeps row and blocks until `update` processed that step, because the step still reads and writes them.
- * At most one step a request is in flight, however many steps the engine keeps in flight.
+ *     waiting --> running --> finished        running: it has a row, and blocks
+ *        ^          |
+ *        '----------' preempted: blocks ran short; it computes its tokens again
+ *
+ * Several steps may be scheduled before the first of them is processed. So a life of a request may end while steps in
+ * flight still read and write its blocks: its row then stays taken, blocks and all, until the last of those steps was
+ * processed (row-pool.ts), and the request itself goes on without it. What such a step brings is known as late by its row.
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #kvCache: KvCacheManager;
-  /** Every request that waits or holds a row. */
+  /** Every request that waits or runs. */
   readonly #requests = new Map<string, Request>();
-  /** In the order of arrival. */
-  readonly #waiting = new Map<string, Request>();
-  /** Requests that hold a row, in the order of admission; finished ones among them have a step in flight. */
-  readonly #running = new Map<string, Request>();
-  #nextStepIndex = 0;
+  readonly #waiting = new RequestQueue();
+  readonly #running = new RequestQueue();
+  readonly #rows: RowPool;
+  readonly #inFlight: InFlightStep[] = [];
+  #numArrivals = 0;
+  #stats = { numSteps: 0, numScheduledTokens: 0, numCachedTokens: 0, numPreemptions: 0, numRequestsVisited: 0 };
 
   constructor(options: SchedulerOptions) {
     checkSchedulerOptions(options);
     this.#options = options;
     this.#kvCache = new KvCacheManager(options.geometry, options.numBlocks);
+    this.#rows = new RowPool(options.maxNumRunning);
   }
 
   get numWaiting(): number {
-    return this.#waiting.size;
+    return this.#waiting.length;
   }
 
   get numRunning(): number {
-    return this.#running.size;
+    return this.#running.length;
   }
 
+  /** Blocks that hold nothing that a request or a step in flight needs; cached ones are among them. */
   get numFreeBlocks(): number {
     return this.#kvCache.numFreeBlocks;
   }
 
-  /** A request waits, runs, or ended while a step of it is in flight: there is something to schedule or to process. */
+  get numUsableBlocks(): number {
+    return this.#kvCache.numUsableBlocks;
+  }
+
+  /** Ids of the free blocks in the order in which they will be handed out. */
+  get freeBlockIds(): number[] {
+    return this.#kvCache.freeBlockIds;
+  }
+
+  get stats(): SchedulerStats {
+    return { ...this.#stats, numBlocksVisited: this.#kvCache.numVisitedBlocks };
+  }
+
+  /** A request waits or runs, or a step is in flight: there is something to schedule or to process. */
   get hasUnfinished(): boolean {
-    return this.#requests.size > 0;
+    return this.#requests.size > 0 || this.#inFlight.length > 0;
   }
 
   /**
-   * Puts a request at the end of the queue. Throws `invalid_request` (empty prompt, maxTokens under 1, id in use),
+   * Puts a request into the queue. Throws `invalid_request` (empty prompt, maxTokens under 1, id in use),
    * `context_length_exceeded` when the prompt leaves no room for one token, and `cache_too_small` when the request
    * would not fit an empty cache.
    */
   addRequest(request: Request): void {
-    const { requestId, numPromptTokens } = request;
-    const { maxModelLen } = this.#options;
-    if (numPromptTokens === 0) throw invalidRequest("prompt", "The prompt has no tokens.");
-    if (!(request.maxTokens >= 1)) throw invalidRequest("max_tokens", `max_tokens is ${request.maxTokens}, under 1`);
-    if (this.#requests.has(requestId)) throw invalidRequest("requestId", `request id ${requestId} is in use`);
-    if (numPromptTokens >= maxModelLen) {
-      const message = `The prompt has ${numPromptTokens} tokens and the answer needs one more; the context holds ${maxModelLen}.`;
-      throw new CairnError("context_length_exceeded", message, { numPromptTokens, maxModelLen });
-    }
-    const numBlocksNeeded = this.#numBlocksNeeded(request);
+    const { requestId, cacheSalt } = request;
+    const { maxModelLen, geometry, usePrefixCache } = this.#options;
+    checkRequest(request, maxModelLen, this.#requests.has(requestId));
+    const numFedTokens = request.maxNumFedTokens(maxModelLen);
+    const numBlocksNeeded = maxBlocksHeld(geometry, numFedTokens, this.#maxUnprocessedTokens);
     const numBlocks = this.#kvCache.numUsableBlocks;
     if (numBlocksNeeded > numBlocks) {
       const message = `The request needs up to ${numBlocksNeeded} KV blocks; the cache has ${numBlocks}.`;
       throw new CairnError("cache_too_small", message, { numBlocksNeeded, numBlocks });
     }
+    if (usePrefixCache && request.usePrefixCache) {
+      const tokenIds = (start: number, end: number) => request.tokenIds(start, end);
+      request.prefixHashes = new PrefixHashes(geometry.blockSize, { cacheSalt }, tokenIds);
+    }
+    request.arrivalIndex = this.#numArrivals++;
     this.#requests.set(requestId, request);
-    this.#waiting.set(requestId, request);
+    this.#waiting.add(request);
   }
 
   /** The next step, or null when nothing can be scheduled before a step in flight is processed or a request arrives. */
   schedule(): SchedulerOutput | null {
-    const scheduled: ScheduledRequest[] = [];
-    const newRows: NewRow[] = [];
-    let tokenBudget = this.#options.maxNumBatchedTokens;
-
-    const idle = [...this.#running.values()].filter((request) => request.numInFlightTokens === 0);
-    const decoding = idle.filter((request) => !request.isPrefilling);
-    const prefilling = idle.filter((request) => request.isPrefilling);
-    for (const request of [...decoding, ...prefilling]) {
-      if (tokenBudget === 0) break;
-      const entry = this.#scheduleTokens(request, tokenBudget);
-      tokenBudget -= entry.numTokens;
-      scheduled.push(entry);
-    }
-    while (tokenBudget > 0) {
-      const request = this.#admitNext();
-      if (request === null) break;
-      newRows.push({ requestId: request.requestId, row: request.row!, sampling: request.sampling });
-      const entry = this.#scheduleTokens(request, tokenBudget);
-      tokenBudget -= entry.numTokens;
-      scheduled.push(entry);
-    }
-    if (scheduled.length === 0) return null;
-    const numTokens = this.#options.maxNumBatchedTokens - tokenBudget;
-    return { stepIndex: this.#nextStepIndex++, newRows, scheduled, numTokens };
+    if (this.#inFlight.length === this.#options.maxInFlightSteps) return null;
+    const plan = new StepPlan(this.#stats.numSteps);
+    if (this.#scheduleRunning(plan)) this.#admitWaiting(plan);
+    const step = plan.finish();
+    if (step === null) return null;
+    this.#stats.numSteps += 1;
+    this.#stats.numScheduledTokens += plan.numTokens;
+    this.#inFlight.push(step);
+    return step.output;
   }
 
   /** Takes in what a step gave back. Every output of `schedule` must come here, once and in order. */
   update(output: SchedulerOutput, result: StepResult): RequestUpdate[] {
+    const [step] = this.#inFlight;
+    assert(step?.output === output, () => `step ${output.stepIndex} is not the oldest in flight`);
     assert(result.stepIndex === output.stepIndex, () => `step ${output.stepIndex} got result ${result.stepIndex}`);
+    this.#inFlight.shift();
     const updates: RequestUpdate[] = [];
     let numSampledSeen = 0;
-    for (const entry of output.scheduled) {
-      const request = this.#landStep(entry);
-      const sampled = entry.samples ? result.sampled[numSampledSeen++] : null;
-      // The output of a request that ended meanwhile is dropped, but its entry was counted.
-      if (sampled && request.status === "running") updates.push(this.#appendSampled(request, sampled));
-      this.#releaseIfEnded(request);
-    }
+    output.scheduled.forEach(({ row, numTokens, samples }, i) => {
+      const request = step.requests[i];
+      this.#stats.numRequestsVisited += 1;
+      const sampled = samples ? result.sampled[numSampledSeen++] : null;
+      if (request.row !== row) return; // Late: this life of the request has ended.
+      request.numInFlightTokens -= numTokens;
+      if (sampled) updates.push(this.#takeSampled(request, sampled));
+    });
+    this.#freeLeavingRows();
     return updates;
   }
 
   /** Ends a request from outside, as for a stop string. False if it had ended already or was never here. */
   finish(requestId: string, reason: RequestFinishReason): boolean {
     const request = this.#requests.get(requestId);
-    if (!request || request.status === "finished") return false;
-    this.#waiting.delete(requestId);
-    request.end(reason);
-    this.#releaseIfEnded(request);
+    if (!request) return false;
+    if (request.row === null) this.#waiting.remove(request);
+    else this.#vacateRow(request);
+    request.status = "finished";
+    request.finishReason = reason;
+    this.#requests.delete(requestId);
     return true;
   }
 
-  /** Ends a request at any time: while it waits, runs, or has a step in flight, whose output is then dropped. */
+  /** Ends a request at any time: while it waits, runs, or has steps in flight, whose output is then dropped. */
   abort(requestId: string): boolean {
     return this.finish(requestId, "abort");
   }
 
-  /** Throws `internal` unless blocks, rows, reservations and states agree. For tests, and for an idle engine. */
-  checkIntegrity(): void {
-    this.#kvCache.checkIntegrity();
-    const running = [...this.#running.values()];
-    const rows = new Set(running.map((request) => request.row));
-    assert(rows.size === running.length && !rows.has(null), "requests share a row or lack one");
-    assert(this.#requests.size === this.#waiting.size + running.length, "a request neither waits nor runs");
-    assert(this.#numBlocksReserved() <= this.#kvCache.numUsableBlocks, "more blocks are reserved than there are");
-    const holders = this.#kvCache.requestIds.filter((requestId) => !this.#running.has(requestId));
-    assert(holders.length === 0, () => `requests that do not run hold blocks: ${holders}`);
-    for (const request of this.#requests.values()) this.#checkRequest(request);
-  }
-
-  #checkRequest(request: Request): void {
-    const { requestId, status, numInFlightTokens, numComputedTokens, numTokens } = request;
-    const state = () => JSON.stringify({ requestId, status, numInFlightTokens, numComputedTokens, numTokens });
-    const expected = this.#waiting.has(requestId) ? "waiting" : numInFlightTokens > 0 ? status : "running";
-    assert(status === expected, () => `wrong status: ${state()}`);
-    assert(numInFlightTokens >= 0 && numComputedTokens <= numTokens, () => `impossible counts: ${state()}`);
-    const numHeld = this.#kvCache.numHeldBlocks(requestId);
-    assert(numHeld <= this.#numBlocksNeeded(request), () => `${numHeld} blocks held, over the need: ${state()}`);
+  /** Forgets what is cached. Requests that run keep their blocks; what they compute from now on is cached again. */
+  resetPrefixCache(): void {
+    this.#kvCache.resetPrefixCache();
   }
 
   /**
-   * The head of the queue as a running request, or null. Nothing can be preempted yet, so a request is admitted only
-   * when its worst case fits beside those of all that run: then none of them ever waits for a block in mid-life. A head
-   * that does not fit keeps the others waiting, else small requests could pass it for ever.
+   * Every running request gets its next tokens; false if blocks were short: one goes without, or was preempted. A token
+   * is set aside for each that has one left (a decode), prefills share the rest of the budget. Blocks go by the order of
+   * the queue, and are taken from its end: so who is preempted was not yet scheduled in this step.
    */
-  #admitNext(): Request | null {
-    const { value: request } = this.#waiting.values().next();
-    if (!request || this.#running.size === this.#options.maxNumRunning) return null;
-    const numUnreserved = this.#kvCache.numUsableBlocks - this.#numBlocksReserved();
-    if (this.#numBlocksNeeded(request) > numUnreserved) return null;
-
-    this.#waiting.delete(request.requestId);
-    request.row = this.#lowestFreeRow();
-    request.status = "running";
-    this.#running.set(request.requestId, request);
-    return request;
+  #scheduleRunning(plan: StepPlan): boolean {
+    const { maxNumBatchedTokens } = this.#options;
+    let numSetAside = 0;
+    for (const request of this.#running) {
+      if (this.#numUnscheduledTokens(request) === 1) numSetAside += 1;
+      this.#kvCache.freeOutOfWindow(request);
+    }
+    const { numPreemptions } = this.#stats;
+    let isShort = false;
+    for (let i = 0; i < this.#running.length; i++) {
+      const request = this.#running.at(i);
+      this.#stats.numRequestsVisited += 1;
+      const numUnscheduled = this.#numUnscheduledTokens(request);
+      if (numUnscheduled === 1) numSetAside -= 1;
+      const tokenBudget = maxNumBatchedTokens - plan.numTokens - numSetAside;
+      const numTokens = Math.min(numUnscheduled, tokenBudget, this.#maxChunkTokens);
+      if (numTokens === 0) continue;
+      const needsBlocks = this.#kvCache.numNewBlocks(request, numTokens) > 0;
+      if (needsBlocks && (isShort || !this.#makeRoom(request, numTokens))) {
+        isShort = true; // What is free is left to the first that went without.
+        continue;
+      }
+      this.#scheduleTokens(plan, request, numTokens);
+    }
+    return !isShort && this.#stats.numPreemptions === numPreemptions;
   }
 
-  #scheduleTokens(request: Request, tokenBudget: number): ScheduledRequest {
-    const { requestId, numComputedTokens: startPosition, isPrefilling } = request;
-    const maxChunkTokens = isPrefilling ? this.#maxChunkTokens(request) : 1;
-    const numTokens = Math.min(request.numTokens - startPosition, tokenBudget, maxChunkTokens);
-    const blockTableUpdates = this.#kvCache.allocateSlots(request, numTokens);
-    assert(blockTableUpdates, () => `request ${requestId} got no blocks in spite of its reservation`);
-    request.numComputedTokens += numTokens;
-    request.numInFlightTokens += numTokens;
-    return {
-      requestId,
-      row: request.row!,
-      startPosition,
-      numTokens,
-      tokens: isPrefilling
-        ? { kind: "ids", ids: request.promptTokenIds.slice(startPosition, startPosition + numTokens) }
-        : { kind: "last-sampled" },
-      blockTableUpdates,
-      samples: request.numComputedTokens === request.numTokens,
-    };
+  /**
+   * Frees the blocks that a running request needs at the cost of those behind it and at last of itself. False if it was
+   * preempted, or has to wait for blocks that leaving rows hold. Alone it always has room: `addRequest` made sure of it.
+   */
+  #makeRoom(request: Request, numTokens: number): boolean {
+    for (;;) {
+      const numMissing = this.#kvCache.numNewBlocks(request, numTokens) - this.#kvCache.numFreeBlocks;
+      if (numMissing <= 0) return true;
+      if (numMissing <= this.#kvCache.numBlocksHeldByOnly(this.#rows.leaving)) return false;
+      const victim = this.#running.last!;
+      this.#preempt(victim);
+      if (victim === request) return false;
+    }
   }
 
-  /** Counts a scheduled request's tokens as processed. */
-  #landStep({ requestId, numTokens }: ScheduledRequest): Request {
-    const request = this.#requests.get(requestId);
-    assert(request, () => `a step was processed twice: request ${requestId} is gone`);
-    request.numInFlightTokens -= numTokens;
-    assert(request.numInFlightTokens >= 0, () => `a step of request ${requestId} was processed twice`);
-    return request;
+  #preempt(request: Request): void {
+    this.#stats.numPreemptions += 1;
+    this.#vacateRow(request);
+    request.restart();
+    this.#waiting.add(request);
   }
 
-  #appendSampled(request: Request, { requestId, tokenId, finite }: SampledToken): RequestUpdate {
+  /**
+   * Lets requests begin in the order of the queue. One is admitted only if its known tokens fit beside what those that
+   * run need up to their next output, and the watermark; free blocks that it hits do not count as free. A head that does
+   * not fit keeps the others waiting, else small requests could pass it for ever; when nobody holds a block, it fits.
+   */
+  #admitWaiting(plan: StepPlan): void {
+    if (this.#waiting.length === 0 || this.#rows.numFree === 0) return;
+    const { maxNumBatchedTokens, admissionWatermark } = this.#options;
+    let numReserved = Math.ceil(admissionWatermark * this.#kvCache.numUsableBlocks);
+    for (const request of this.#running) {
+      this.#stats.numRequestsVisited += 1;
+      numReserved += this.#numBlocksToNextOutput(request, request.numComputedTokens);
+    }
+    while (plan.numTokens < maxNumBatchedTokens && this.#rows.numFree > 0) {
+      const request = this.#waiting.first;
+      if (!request) return;
+      this.#stats.numRequestsVisited += 1;
+      const hit = this.#kvCache.findPrefix(request);
+      const numNeeded = this.#numBlocksToNextOutput(request, hit.numTokens);
+      const isAlone = this.#running.length === 0 && this.#rows.leaving.length === 0;
+      if (!isAlone && numNeeded + hit.numFreeBlocks + numReserved > this.#kvCache.numFreeBlocks) return;
+
+      this.#waiting.remove(request);
+      this.#running.add(request);
+      request.status = "running";
+      request.row = this.#rows.take();
+      request.numComputedTokens = hit.numTokens;
+      request.numCachedTokens ??= hit.numTokens;
+      this.#stats.numCachedTokens += hit.numTokens;
+      this.#kvCache.admit(request.row, hit);
+      plan.addRow(request);
+      const tokenBudget = maxNumBatchedTokens - plan.numTokens;
+      const numTokens = Math.min(this.#numUnscheduledTokens(request), tokenBudget, this.#maxChunkTokens);
+      this.#scheduleTokens(plan, request, numTokens);
+      numReserved += this.#numBlocksToNextOutput(request, request.numComputedTokens);
+    }
+  }
+
+  #scheduleTokens(plan: StepPlan, request: Request, numTokens: number): void {
+    const newBlocks = this.#kvCache.allocateSlots(request, numTokens);
+    assert(newBlocks, () => `request ${request.requestId} is scheduled without the blocks for ${numTokens} tokens`);
+    plan.add(request, numTokens, newBlocks);
+    this.#kvCache.publish(request);
+  }
+
+  #takeSampled(request: Request, { requestId, tokenId, finite }: SampledToken): RequestUpdate {
     assert(requestId === request.requestId, () => `sampled id of ${requestId} where ${request.requestId}'s was due`);
+    request.numOutputPlaceholders -= 1;
     if (!finite) {
       const position = request.numTokens;
       const message = `The model gave NaN or infinity at position ${position}.`;
-      return endWithError(request, new CairnError("numerical", message, { position }));
+      this.#kvCache.evict(request.row!);
+      this.finish(requestId, "error");
+      const error = new CairnError("numerical", message, { position });
+      return { requestId, newTokenIds: [], endsWithEos: false, finishReason: "error", error };
     }
     request.outputTokenIds.push(tokenId);
+    this.#kvCache.publish(request);
     const endsWithEos = request.eosTokenIds.includes(tokenId);
-    const isFull = request.outputTokenIds.length >= request.maxTokens || request.numTokens >= this.#options.maxModelLen;
+    // The last id of a full request is never fed.
+    const isFull = request.numTokens > request.maxNumFedTokens(this.#options.maxModelLen);
     const finishReason = endsWithEos ? "stop" : isFull ? "length" : null;
-    if (finishReason) request.end(finishReason);
+    if (finishReason) this.finish(requestId, finishReason);
     return { requestId, newTokenIds: [tokenId], endsWithEos, finishReason, error: null };
   }
 
-  #releaseIfEnded(request: Request): void {
-    if (request.status !== "finished" || request.numInFlightTokens > 0) return;
-    if (request.row !== null) this.#kvCache.free(request.requestId);
+  /** Ends a life of a request. Its blocks are given back at once, or when the last step that names them was processed. */
+  #vacateRow(request: Request): void {
+    const { row, lastStepIndex } = request;
+    assert(row !== null, () => `request ${request.requestId} does not run`);
+    this.#running.remove(request);
     request.row = null;
-    this.#running.delete(request.requestId);
-    this.#requests.delete(request.requestId);
+    this.#rows.leave(row, lastStepIndex);
+    this.#freeLeavingRows();
   }
 
-  #maxChunkTokens(request: Request): number {
+  #freeLeavingRows(): void {
+    for (const row of this.#rows.freeProcessed(this.#firstUnprocessedStep)) this.#kvCache.free(row);
+  }
+
+  /** Tokens that the request could feed next, were there no budget: all that it has, but for the last of a full one. */
+  #numUnscheduledTokens(request: Request): number {
+    const numTokens = request.numTokens + request.numOutputPlaceholders;
+    return Math.min(numTokens, request.maxNumFedTokens(this.#options.maxModelLen)) - request.numComputedTokens;
+  }
+
+  /** The most blocks that the request takes yet to compute the tokens that it has, and to feed one more. */
+  #numBlocksToNextOutput(request: Request, numDoneTokens: number): number {
+    const { geometry, maxModelLen } = this.#options;
+    const numTokens = Math.min(Math.max(request.numTokens, numDoneTokens) + 1, request.maxNumFedTokens(maxModelLen));
+    return maxBlocksHeld(geometry, numTokens, this.#maxUnprocessedTokens, numDoneTokens);
+  }
+
+  get #maxChunkTokens(): number {
     const { maxPrefillChunkTokens, maxNumBatchedTokens } = this.#options;
-    return Math.min(request.numPromptTokens, maxNumBatchedTokens, maxPrefillChunkTokens ?? maxNumBatchedTokens);
+    return Math.min(maxNumBatchedTokens, maxPrefillChunkTokens ?? maxNumBatchedTokens);
   }
 
-  #numBlocksNeeded(request: Request): number {
-    const numTokens = request.maxNumFedTokens(this.#options.maxModelLen);
-    return this.#kvCache.numBlocksNeeded(numTokens, this.#maxChunkTokens(request));
+  /** Of one request: the chunks in flight, and one that is being scheduled. */
+  get #maxUnprocessedTokens(): number {
+    return this.#maxChunkTokens * this.#options.maxInFlightSteps;
   }
 
-  #numBlocksReserved(): number {
-    return [...this.#running.values()].reduce((sum, request) => sum + this.#numBlocksNeeded(request), 0);
+  get #firstUnprocessedStep(): number {
+    return this.#stats.numSteps - this.#inFlight.length;
   }
 
-  #lowestFreeRow(): number {
-    const taken = new Set(Array.from(this.#running.values(), (request) => request.row));
-    let row = 0;
-    while (taken.has(row)) row++;
-    return row;
+  /** Throws `internal` unless blocks, rows, queues, counts and states agree. For tests, and for an idle engine. */
+  checkIntegrity(): void {
+    this.#kvCache.checkIntegrity();
+    const running = Array.from(this.#running, ({ row }) => row!);
+    this.#rows.checkIntegrity(running);
+    const holders = [...running, ...this.#rows.leaving].sort();
+    assert(`${holders}` === `${this.#kvCache.rows.sort()}`, () => `rows ${holders} are held, others have block tables`);
+    const numQueued = this.#waiting.length + this.#running.length;
+    assert(this.#requests.size === numQueued, "a request is in no queue, or in two");
+    for (const request of this.#waiting) checkCounts(request, request.numPreemptions ? "preempted" : "waiting", []);
+    for (const request of this.#running) checkCounts(request, "running", this.#inFlightEntries(request));
   }
-}
 
-function endWithError(request: Request, error: CairnError): RequestUpdate {
-  request.end("error");
-  return { requestId: request.requestId, newTokenIds: [], endsWithEos: false, finishReason: "error", error };
-}
-
-function invalidRequest(param: string, message: string): CairnError {
-  return new CairnError("invalid_request", message, { param });
+  #inFlightEntries(request: Request): ScheduledRequest[] {
+    const entries = this.#inFlight.flatMap(({ output, requests }) =>
+      output.scheduled.filter((_, i) => requests[i] === request),
+    );
+    return entries.filter(({ row }) => row === request.row);
+  }
 }

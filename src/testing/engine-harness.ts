@@ -1,27 +1,19 @@
-import { Engine } from "../engine/engine";
+import type { Engine } from "../engine/engine";
 import { type LoadedParts, loadEngineParts } from "../engine/load-engine";
+import { BLOCK_SIZE } from "../kv/geometry";
 import type { EngineInit } from "../protocol/messages";
-import { Scheduler } from "../scheduler/scheduler";
-import { CairnError } from "../util/errors";
-import type { GoldenBounds, GoldenJob } from "./golden-job";
+import { engineOver, generateGreedy, type OpenEngine, untilIdle } from "./engine-over";
+import type { GoldenBounds, GoldenJob, GoldenMode } from "./golden-job";
 import { logitRows } from "./logit-rows";
-
-export interface HarnessOutput {
-  readonly tokenIds: readonly number[];
-  /** Logits at the last prompt position. */
-  readonly firstLogits: Float32Array;
-}
 
 /** An engine whose logits can be seen, driven by ids. */
 export class EngineHarness {
   readonly #parts: LoadedParts;
-  #engine: Engine;
+  /** Logits at the last prompt position of each request. */
   readonly #firstLogits: Map<string, Float32Array>;
-  #numRequests = 0;
 
   private constructor(parts: LoadedParts, firstLogits: Map<string, Float32Array>) {
     this.#parts = parts;
-    this.#engine = new Engine(parts);
     this.#firstLogits = firstLogits;
   }
 
@@ -40,41 +32,38 @@ export class EngineHarness {
     return new EngineHarness(parts, firstLogits);
   }
 
-  /** Cuts prompts into chunks of at most this many tokens from now on. Only while no request is live: the engine is made anew. */
-  setPrefillChunk(maxPrefillChunkTokens: number | null): void {
-    const scheduler = new Scheduler({ ...this.#parts.schedulerOptions, maxPrefillChunkTokens });
-    this.#engine = new Engine({ ...this.#parts, scheduler });
-  }
-
-  /** Greedy ids after a prompt. Rejects with the request's error. */
-  generate(tokenIds: readonly number[], maxTokens: number): Promise<HarnessOutput> {
-    const requestId = `harness-${this.#numRequests++}`;
-    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] } as const;
-    const ids: number[] = [];
-    return new Promise((resolve, reject) => {
-      this.#engine.generate(
-        { requestId, input: { kind: "tokens", tokenIds }, maxTokens, stop: [], sampling },
-        (event) => {
-          if (event.kind === "delta") ids.push(...event.tokenIds);
-          if (event.kind === "error") reject(CairnError.fromWire(event.error));
-          if (event.kind === "done") {
-            resolve({ tokenIds: ids, firstLogits: this.#firstLogits.get(requestId) ?? new Float32Array() });
-            this.#firstLogits.delete(requestId);
-          }
-        },
-      );
-    });
-  }
-
-  /** Checks all jobs, `concurrency` at a time; returns what is wrong, in words. */
-  async checkGoldens(jobs: readonly GoldenJob[], bounds: GoldenBounds, concurrency: number): Promise<string[]> {
-    const waiting = [...jobs];
+  /** Checks all jobs in a mode, from an empty cache; returns what is wrong, in words. */
+  async checkGoldens(jobs: readonly GoldenJob[], bounds: GoldenBounds, mode: GoldenMode): Promise<string[]> {
     const problems: string[] = [];
+    await this.#runAll(jobs, mode, async (job, { engine }) => {
+      if (mode.cached) await generateGreedy(engine, job.promptIds, { maxTokens: 1 });
+      problems.push(...(await this.#check(job, bounds, engine, mode.cached)));
+    });
+    return problems;
+  }
+
+  /** The greedy ids of each job, as many as its golden ones, without regard to these. */
+  async generateAll(jobs: readonly GoldenJob[], mode: GoldenMode): Promise<Record<string, readonly number[]>> {
+    const idsByName: Record<string, readonly number[]> = {};
+    await this.#runAll(jobs, mode, async ({ name, promptIds, greedyIds }, { engine }) => {
+      idsByName[name] = (await generateGreedy(engine, promptIds, { maxTokens: greedyIds.length })).tokenIds;
+    });
+    return idsByName;
+  }
+
+  async #runAll(
+    jobs: readonly GoldenJob[],
+    { chunk, concurrency, maxInFlightSteps, cached }: GoldenMode,
+    run: (job: GoldenJob, open: OpenEngine) => Promise<void>,
+  ): Promise<void> {
+    const options = { maxPrefillChunkTokens: chunk, maxInFlightSteps, usePrefixCache: cached };
+    const open = engineOver(this.#parts, options);
+    const waiting = [...jobs];
     const work = async () => {
-      for (let job = waiting.shift(); job; job = waiting.shift()) problems.push(...(await this.#check(job, bounds)));
+      for (let job = waiting.shift(); job; job = waiting.shift()) await run(job, open);
     };
     await Promise.all(Array.from({ length: concurrency }, work));
-    return problems;
+    await untilIdle(open.scheduler);
   }
 
   /**
@@ -84,25 +73,30 @@ export class EngineHarness {
   async #check(
     { name, promptIds, greedyIds, topLogits, stepGaps }: GoldenJob,
     bounds: GoldenBounds,
+    engine: Engine,
+    cached: boolean,
   ): Promise<string[]> {
     const problems: string[] = [];
     let begin = 0;
     while (begin < greedyIds.length) {
       const uncertain = stepGaps.findIndex((gap, step) => step >= begin && gap < bounds.gap);
       const end = uncertain < 0 ? greedyIds.length : uncertain;
-      const { tokenIds, firstLogits } = await this.generate(
-        [...promptIds, ...greedyIds.slice(0, begin)],
-        Math.max(1, end - begin),
-      );
+      const requestId = crypto.randomUUID();
+      const maxTokens = Math.max(1, end - begin);
+      const prompt = [...promptIds, ...greedyIds.slice(0, begin)];
+      const { tokenIds, cachedTokens } = await generateGreedy(engine, prompt, { requestId, maxTokens });
       const expected = greedyIds.slice(begin, end);
       const wrong = expected.findIndex((id, index) => tokenIds[index] !== id);
       if (wrong >= 0) {
         problems.push(`${name}: step ${begin + wrong} gave ${tokenIds[wrong]}, golden ${expected[wrong]}`);
       }
       if (begin === 0) {
-        const errors = topLogits.map(([tokenId, logit]) => Math.abs(firstLogits[tokenId] - logit));
+        const firstLogits = this.#firstLogits.get(requestId);
+        const errors = topLogits.map(([tokenId, logit]) => Math.abs((firstLogits?.[tokenId] ?? Number.NaN) - logit));
         const worst = Math.max(0, ...errors);
         if (!(worst <= bounds.logit)) problems.push(`${name}: a logit is off by ${worst}`);
+        const numCachable = cached ? promptIds.length - 1 - ((promptIds.length - 1) % BLOCK_SIZE) : 0;
+        if (cachedTokens !== numCachable) problems.push(`${name}: ${cachedTokens} cached, not ${numCachable}`);
       }
       begin = end + 1;
     }
@@ -110,6 +104,6 @@ export class EngineHarness {
   }
 
   dispose(): void {
-    this.#engine.dispose();
+    this.#parts.runner.dispose();
   }
 }

@@ -3,6 +3,7 @@ import type { ModelRunner } from "../engine/model-runner";
 import { geometryWithWindows } from "../kv/geometry.fixture";
 import type { GenerateEvent, GenerateRequest } from "../protocol/messages";
 import { Scheduler } from "../scheduler/scheduler";
+import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { ChatTemplate } from "../tokenizer/chat-template";
 import { Tokenizer } from "../tokenizer/tokenizer";
 import { FAKE_INFO } from "./fake-engine-worker";
@@ -42,25 +43,34 @@ const TEMPLATE =
   "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}" +
   "{{ m.content }}{% endfor %}";
 
-export function makeParts(runner: ModelRunner, overrides: Partial<EngineParts> = {}): EngineParts {
-  const maxModelLen = 32;
-  const scheduler = new Scheduler({
+const MAX_MODEL_LEN = 32;
+
+/** With a row for each of two requests, and two steps in flight. */
+export function makeScheduler(options: Partial<SchedulerOptions> = {}): Scheduler {
+  return new Scheduler({
     geometry: geometryWithWindows([null, 16]),
     numBlocks: 17,
     maxNumRunning: 2,
     maxNumBatchedTokens: 8,
     maxPrefillChunkTokens: null,
-    maxModelLen,
+    maxModelLen: MAX_MODEL_LEN,
+    maxInFlightSteps: 2,
+    usePrefixCache: true,
+    admissionWatermark: 0,
+    ...options,
   });
+}
+
+export function makeParts(runner: ModelRunner, overrides: Partial<EngineParts> = {}): EngineParts {
   return {
-    info: { ...FAKE_INFO, vocabSize: PIECES.length, maxModelLen },
-    scheduler,
+    info: { ...FAKE_INFO, vocabSize: PIECES.length, maxModelLen: MAX_MODEL_LEN },
+    scheduler: makeScheduler(),
     runner,
     tokenizer: makeTokenizer(),
     chatTemplate: new ChatTemplate(TEMPLATE, { bos_token: "<bos>" }),
     eosTokenIds: [EOS],
     samplingDefaults: { temperature: null, topK: null, topP: null, minP: null },
-    maxModelLen,
+    maxModelLen: MAX_MODEL_LEN,
     ...overrides,
   };
 }
@@ -72,6 +82,9 @@ export function makeRequest(requestId: string, fields: Partial<GenerateRequest> 
     maxTokens: 8,
     sampling: { temperature: 0, topK: null, topP: null, minP: null, seed: [1, 2] },
     stop: [],
+    priority: 0,
+    usePrefixCache: true,
+    cacheSalt: null,
     ...fields,
   };
 }

@@ -25,16 +25,23 @@ export interface GoldenMode {
   readonly chunk: number | null;
   /** Requests at once. */
   readonly concurrency: number;
+  readonly maxInFlightSteps: number;
+  /** Each prompt's KV is in the prefix cache when its case begins; else no request uses the prefix cache. */
+  readonly cached: boolean;
 }
 
 const ALL_MODES: readonly GoldenMode[] = [
-  { chunk: null, concurrency: 1 },
-  { chunk: 7, concurrency: 4 },
-  { chunk: 16, concurrency: 4 },
-  { chunk: null, concurrency: 4 },
+  { chunk: null, concurrency: 1, maxInFlightSteps: 1, cached: false },
+  { chunk: 7, concurrency: 4, maxInFlightSteps: 2, cached: false },
+  { chunk: 16, concurrency: 4, maxInFlightSteps: 2, cached: false },
+  { chunk: null, concurrency: 4, maxInFlightSteps: 2, cached: false },
+  { chunk: null, concurrency: 4, maxInFlightSteps: 2, cached: true },
 ];
 
-/** Every chunking and concurrency with one of the two cache types; `npm run soak` takes the whole product. */
+/** Every mode with one of the two KV types; `npm run soak` takes the whole product. */
 export const GOLDEN_MODES: Readonly<Record<"f32" | "f16", readonly GoldenMode[]>> = process.env.CAIRN_SOAK
   ? { f32: ALL_MODES, f16: ALL_MODES }
   : { f32: ALL_MODES.slice(0, 2), f16: ALL_MODES.slice(2) };
+
+/** One request after the other, in whole prompts. */
+export const [SINGLE_MODE] = ALL_MODES;

@@ -1,7 +1,7 @@
 import { expose } from "comlink";
 import type { EngineInit } from "../protocol/messages";
 import { EngineHarness } from "./engine-harness";
-import type { GoldenBounds, GoldenJob } from "./golden-job";
+import type { GoldenBounds, GoldenJob, GoldenMode } from "./golden-job";
 
 let harness: EngineHarness | null = null;
 
@@ -12,15 +12,9 @@ const goldenWorker = {
   },
 
   /** What is wrong, in words. */
-  async check(
-    jobs: readonly GoldenJob[],
-    bounds: GoldenBounds,
-    chunk: number | null,
-    concurrency: number,
-  ): Promise<string[]> {
+  async check(jobs: readonly GoldenJob[], bounds: GoldenBounds, mode: GoldenMode): Promise<string[]> {
     if (!harness) throw new Error("open comes first");
-    harness.setPrefillChunk(chunk);
-    return harness.checkGoldens(jobs, bounds, concurrency);
+    return harness.checkGoldens(jobs, bounds, mode);
   },
 
   close(): void {

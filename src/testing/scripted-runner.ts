@@ -1,5 +1,5 @@
 import type { ModelRunner } from "../engine/model-runner";
-import type { SampledToken, SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
+import type { SampledToken, ScheduledRequest, SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { assert } from "../util/errors";
 
 /** A data plane of plain values: each request's ids are what the script says, whatever the prompt was. */
@@ -7,7 +7,8 @@ export class ScriptedRunner implements ModelRunner {
   readonly steps: SchedulerOutput[] = [];
   numDisposals = 0;
   readonly #script: Readonly<Record<string, readonly number[]>>;
-  readonly #numSampled = new Map<string, number>();
+  /** Where each request's output begins: the first position that was sampled for it. */
+  readonly #firstPositions = new Map<string, number>();
   #held: (() => void)[] | null = null;
 
   /** `script`: ids by request id; a missing id (past the end) is not finite. */
@@ -17,7 +18,7 @@ export class ScriptedRunner implements ModelRunner {
 
   submit(output: SchedulerOutput): Promise<StepResult> {
     this.steps.push(output);
-    const sampled = output.scheduled.filter((entry) => entry.samples).map(({ requestId }) => this.#sample(requestId));
+    const sampled = output.scheduled.filter((entry) => entry.samples).map((entry) => this.#sample(entry));
     const result = { stepIndex: output.stepIndex, sampled };
     const held = this.#held;
     return held ? new Promise((resolve) => held.push(() => resolve(result))) : Promise.resolve(result);
@@ -27,9 +28,16 @@ export class ScriptedRunner implements ModelRunner {
     this.numDisposals++;
   }
 
-  /** From now on steps stay in flight until `release`. */
+  /** From now on steps stay in flight until they are released. */
   hold(): void {
     this.#held = [];
+  }
+
+  /** Lets the oldest step in flight land; the others, and later ones, stay. */
+  releaseOne(): void {
+    const land = this.#held?.shift();
+    assert(land, "no step is held");
+    land();
   }
 
   /** Lets the steps in flight land, and all later ones. */
@@ -40,10 +48,12 @@ export class ScriptedRunner implements ModelRunner {
     for (const land of held) land();
   }
 
-  #sample(requestId: string): SampledToken {
-    const index = this.#numSampled.get(requestId) ?? 0;
-    this.#numSampled.set(requestId, index + 1);
-    const tokenId = this.#script[requestId]?.[index];
+  /** By position, so that a request that computes its tokens again samples the same ids again. */
+  #sample({ requestId, startPosition, numTokens }: ScheduledRequest): SampledToken {
+    const position = startPosition + numTokens;
+    const firstPosition = this.#firstPositions.get(requestId) ?? position;
+    this.#firstPositions.set(requestId, firstPosition);
+    const tokenId = this.#script[requestId]?.[position - firstPosition];
     return { requestId, tokenId: tokenId ?? 0, finite: tokenId !== undefined };
   }
 }

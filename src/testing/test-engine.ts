@@ -55,6 +55,9 @@ export class TestRequest {
       maxTokens: null,
       sampling: { temperature: 0, topK: null, topP: null, minP: null, seed: [1, 0] },
       stop: [],
+      priority: 0,
+      usePrefixCache: true,
+      cacheSalt: null,
       ...request,
     };
     this.outcome = new Promise((resolve) => {

@@ -8,6 +8,8 @@ export interface TinyGemmaOptions {
   readonly seed: number;
   /** Size of what each block adds to the residual stream: 1 is tame; from 1e5 on f16 could not hold it. */
   readonly residualScale: number;
+  /** "sliding_attention" (window 32) or "full_attention" for each layer; one full between two sliding unless given. */
+  readonly layerTypes?: readonly string[];
 }
 
 /** A random gemma3_text checkpoint. Tensors hold bf16 values, so that its files hold them exactly. */
@@ -29,7 +31,7 @@ const INTERMEDIATE_SIZE = 172;
 const NUM_HEADS = 4;
 const NUM_KV_HEADS = 2;
 const HEAD_DIM = 16;
-const LAYER_TYPES = ["sliding_attention", "full_attention", "sliding_attention"];
+const DEFAULT_LAYER_TYPES = ["sliding_attention", "full_attention", "sliding_attention"];
 
 const CONFIG_JSON = {
   architectures: ["Gemma3ForCausalLM"],
@@ -41,10 +43,8 @@ const CONFIG_JSON = {
   hidden_activation: "gelu_pytorch_tanh",
   hidden_size: HIDDEN_SIZE,
   intermediate_size: INTERMEDIATE_SIZE,
-  layer_types: LAYER_TYPES,
-  max_position_embeddings: 256,
+  max_position_embeddings: 1024,
   num_attention_heads: NUM_HEADS,
-  num_hidden_layers: LAYER_TYPES.length,
   num_key_value_heads: NUM_KV_HEADS,
   query_pre_attn_scalar: HEAD_DIM,
   rms_norm_eps: 1e-6,
@@ -63,7 +63,7 @@ const CONFIG_JSON = {
  * The heat comes from the post norms: their weights are about `residualScale`, so every block adds a vector of that size while
  * what enters each block and the head is normalized, and logits stay of order 1.
  */
-export function makeTinyGemma({ seed, residualScale }: TinyGemmaOptions): TinyGemma {
+export function makeTinyGemma({ seed, residualScale, layerTypes = DEFAULT_LAYER_TYPES }: TinyGemmaOptions): TinyGemma {
   const random = new Random(seed);
   const tensors = new Map<string, Tensor>();
   const addMatrix = (name: string, numRows: number, numCols: number) => {
@@ -77,7 +77,7 @@ export function makeTinyGemma({ seed, residualScale }: TinyGemmaOptions): TinyGe
   };
 
   addMatrix("embed_tokens", VOCAB_SIZE, HIDDEN_SIZE);
-  for (const layer of LAYER_TYPES.keys()) {
+  for (const layer of layerTypes.keys()) {
     const prefix = `layers.${layer}`;
     addNorm(`${prefix}.input_layernorm`, HIDDEN_SIZE);
     addMatrix(`${prefix}.self_attn.q_proj`, NUM_HEADS * HEAD_DIM, HIDDEN_SIZE);
@@ -94,7 +94,8 @@ export function makeTinyGemma({ seed, residualScale }: TinyGemmaOptions): TinyGe
     addNorm(`${prefix}.post_feedforward_layernorm`, HIDDEN_SIZE, residualScale);
   }
   addNorm("norm", HIDDEN_SIZE);
-  return { config: parseModelConfig(CONFIG_JSON, null), configJson: CONFIG_JSON, tensors };
+  const configJson = { ...CONFIG_JSON, layer_types: layerTypes, num_hidden_layers: layerTypes.length };
+  return { config: parseModelConfig(configJson, null), configJson, tensors };
 }
 
 /** Its config.json and model.safetensors (bf16). There is no tokenizer: such a model is fed with ids. */

@@ -11,6 +11,9 @@ const REQUEST: GenerateRequest = {
   maxTokens: 1,
   sampling: { temperature: null, topK: null, topP: null, minP: null, seed: null },
   stop: [],
+  priority: 0,
+  usePrefixCache: true,
+  cacheSalt: null,
 };
 
 const ports: MessagePort[] = [];

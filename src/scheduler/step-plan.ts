@@ -1,0 +1,62 @@
+import type { NewBlocks } from "../kv/kv-cache-manager";
+import type { Request } from "./request";
+import type { NewRow, ScheduledRequest, SchedulerOutput } from "./scheduler-output";
+
+/** A step that was scheduled and not processed, with the requests of its entries. */
+export interface InFlightStep {
+  readonly output: SchedulerOutput;
+  readonly requests: readonly Request[];
+}
+
+/** A step as it is put together. */
+export class StepPlan {
+  readonly #stepIndex: number;
+  readonly #scheduled: ScheduledRequest[] = [];
+  readonly #requests: Request[] = [];
+  readonly #newRows: NewRow[] = [];
+  #numTokens = 0;
+
+  constructor(stepIndex: number) {
+    this.#stepIndex = stepIndex;
+  }
+
+  get numTokens(): number {
+    return this.#numTokens;
+  }
+
+  addRow(request: Request): void {
+    this.#newRows.push({ requestId: request.requestId, row: request.row!, sampling: request.sampling });
+  }
+
+  /** The next `numTokens` tokens of a request that got its blocks; counts them as computed. */
+  add(request: Request, numTokens: number, newBlocks: readonly NewBlocks[]): void {
+    const { requestId, numComputedTokens: startPosition } = request;
+    const isKnown = startPosition < request.numTokens;
+    const samples = request.advance(numTokens, this.#stepIndex);
+    this.#numTokens += numTokens;
+    this.#requests.push(request);
+    this.#scheduled.push({
+      requestId,
+      row: request.row!,
+      startPosition,
+      numTokens,
+      tokens: isKnown
+        ? { kind: "ids", ids: request.tokenIds(startPosition, startPosition + numTokens) }
+        : { kind: "last-sampled" },
+      blockTableUpdates: newBlocks,
+      samples,
+    });
+  }
+
+  /** Null where nothing was added. */
+  finish(): InFlightStep | null {
+    if (this.#scheduled.length === 0) return null;
+    const output: SchedulerOutput = {
+      stepIndex: this.#stepIndex,
+      newRows: this.#newRows,
+      scheduled: this.#scheduled,
+      numTokens: this.#numTokens,
+    };
+    return { output, requests: this.#requests };
+  }
+}

@@ -1,0 +1,46 @@
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { DEFAULT_OPTIONS, type SimulatorOptions } from "./options";
+import { makeReport } from "./report";
+import { simulate } from "./simulator";
+import { parseTrace } from "./trace";
+
+const FILE = fileURLToPath(new URL("../../../shared/traces/mooncake-fast25/conversation_trace.jsonl", import.meta.url));
+const hasTrace = existsSync(FILE);
+if (!hasTrace) console.warn("SKIPPED: the conversation trace (no ../shared/traces beside the repository)");
+
+/** A GPU that keeps up with the arrivals: else prompts of 12,000 tokens pile up. */
+const FAST: SimulatorOptions = {
+  ...DEFAULT_OPTIONS,
+  ...{ blockSize: 512, maxNumRunning: 256, maxNumBatchedTokens: 8192 },
+  ...{ stepMs: 50, tokenMs: 0.01, contextTokenMs: 0 },
+};
+
+function run(numRequests: number, overrides: Partial<SimulatorOptions>) {
+  const options = { ...FAST, ...overrides };
+  return makeReport(simulate(parseTrace(readFileSync(FILE, "utf8"), FILE).slice(0, numRequests), options), options, 0);
+}
+
+describe.skipIf(!hasTrace)("the conversation trace", () => {
+  test("whole, with an unlimited pool: all finish, and every block that was there before is hit", {
+    timeout: 180_000,
+  }, () => {
+    const report = run(12_031, { numBlocks: null });
+    expect(report.requests).toEqual({ numFinished: 12_031, numRefused: {} });
+    expect(report.prefixCache.numHitBlocks).toBe(105_592);
+    expect(report.prefixCache.numPromptBlocks).toBe(288_500);
+    expect(report.scheduler.numPreemptions).toBe(0);
+  });
+
+  // The largest of them takes 240 blocks.
+  test.each([1, 2])(
+    "its first 1,000 in a pool of 260 blocks, %i in flight: all finish, some after preemption",
+    (inFlight) => {
+      const report = run(1000, { numBlocks: 260, admissionWatermark: 0, maxInFlightSteps: inFlight });
+      expect(report.requests).toEqual({ numFinished: 1000, numRefused: {} });
+      expect(report.scheduler.numPreemptions).toBeGreaterThan(0);
+      expect(report.memory.peakBlocks).toBeLessThanOrEqual(259);
+    },
+  );
+});

@@ -1,0 +1,17 @@
+import type { KvGeometry } from "../kv/geometry";
+import { Request } from "../scheduler/request";
+
+/** Llama 3.2 1B, KV in f16: 16 layers with 8 kv heads of 64, so 32 KiB a token. */
+export function exampleGeometry(blockSize: number): KvGeometry {
+  const layers = Array.from({ length: 16 }, (_, layer) => layer);
+  const shape = { dtype: "f16", blockSize, numKvHeads: 8, headDim: 64, numLayerSlots: layers.length } as const;
+  const layerSlotBytes = 2 * shape.numKvHeads * blockSize * shape.headDim * 2;
+  const groups = [{ kind: "full", window: null, layers }] as const;
+  return { ...shape, groups, layerSlotBytes, pageBytes: layers.length * layerSlotBytes };
+}
+
+/** A request that ends after `maxTokens` ids, and no sooner. */
+export function makeRequest(requestId: string, promptTokenIds: readonly number[], maxTokens: number): Request {
+  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] } as const;
+  return new Request({ requestId, promptTokenIds, sampling, maxTokens, eosTokenIds: [] });
+}

@@ -1,0 +1,83 @@
+import { Engine } from "../engine/engine";
+import type { LoadedParts } from "../engine/load-engine";
+import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
+import { Scheduler } from "../scheduler/scheduler";
+import type { SchedulerOptions } from "../scheduler/scheduler-options";
+import type { SchedulerOutput } from "../scheduler/scheduler-output";
+import type { ErrorCode } from "../util/errors";
+
+/** An engine whose scheduler and steps can be seen. */
+export interface OpenEngine {
+  readonly engine: Engine;
+  readonly scheduler: Scheduler;
+  /** What was submitted, in order. */
+  readonly steps: readonly SchedulerOutput[];
+}
+
+/** Another engine over the same runner: an empty cache, and these settings. The others must be idle, see `untilIdle`. */
+export function engineOver(parts: LoadedParts, options: Partial<SchedulerOptions> = {}): OpenEngine {
+  const scheduler = new Scheduler({ ...parts.schedulerOptions, ...options });
+  const steps: SchedulerOutput[] = [];
+  const runner = {
+    submit: (output: SchedulerOutput) => {
+      steps.push(output);
+      return parts.runner.submit(output);
+    },
+    dispose: () => parts.runner.dispose(),
+  };
+  return { engine: new Engine({ ...parts, scheduler, runner }), scheduler, steps };
+}
+
+const IDLE_TIMEOUT_MS = 30_000;
+
+/** A request's last event may come while a step in flight still holds tokens of it. Rejects for an engine that failed. */
+export async function untilIdle(scheduler: Scheduler): Promise<void> {
+  const deadlineMs = performance.now() + IDLE_TIMEOUT_MS;
+  while (scheduler.hasUnfinished) {
+    if (performance.now() > deadlineMs) throw new Error("an engine did not become idle");
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+/** Tokens that steps computed for a request. */
+export function numComputedFor(requestId: string, steps: readonly SchedulerOutput[]): number {
+  const entries = steps.flatMap(({ scheduled }) => scheduled).filter((entry) => entry.requestId === requestId);
+  return entries.reduce((sum, { numTokens }) => sum + numTokens, 0);
+}
+
+/** What a request gave, and how it ended. */
+export interface GreedyOutcome {
+  readonly tokenIds: readonly number[];
+  readonly end: FinishReason | ErrorCode;
+  /** Prompt tokens that were in the prefix cache; 0 where it ended with an error. */
+  readonly cachedTokens: number;
+}
+
+/** The most likely ids after a prompt, as plain data. Never rejects. */
+export function generateGreedy(
+  engine: Engine,
+  promptIds: readonly number[],
+  fields: Partial<GenerateRequest>,
+  onEvent: (event: GenerateEvent) => void = () => {},
+): Promise<GreedyOutcome> {
+  const request: GenerateRequest = {
+    requestId: crypto.randomUUID(),
+    input: { kind: "tokens", tokenIds: promptIds },
+    maxTokens: null,
+    stop: [],
+    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] },
+    priority: 0,
+    usePrefixCache: true,
+    cacheSalt: null,
+    ...fields,
+  };
+  const tokenIds: number[] = [];
+  return new Promise((resolve) => {
+    engine.generate(request, (event) => {
+      onEvent(event);
+      if (event.kind === "delta") tokenIds.push(...event.tokenIds);
+      if (event.kind === "error") resolve({ tokenIds, end: event.error.code, cachedTokens: 0 });
+      if (event.kind === "done") resolve({ tokenIds, end: event.finishReason, cachedTokens: event.usage.cachedTokens });
+    });
+  });
+}
