@@ -18,13 +18,13 @@ for (const [model, { dir, jobs }] of loadGoldenJobs()) {
         await page.goto(url);
         const init = { model: { kind: "url", url: `${origin}/model/` }, kvDtype } as const;
         await page.evaluate((init) => window.goldenWorker.open(init), init);
-        for (const { chunk, concurrency } of modesOf(model, kvDtype)) {
-          const args = { jobs, bounds: GOLDEN_BOUNDS[kvDtype], chunk, concurrency };
+        for (const mode of modesOf(model, kvDtype)) {
+          const args = { jobs, bounds: GOLDEN_BOUNDS[kvDtype], mode };
           const problems = await page.evaluate(
-            ({ jobs, bounds, chunk, concurrency }) => window.goldenWorker.check(jobs, bounds, chunk, concurrency),
+            ({ jobs, bounds, mode }) => window.goldenWorker.check(jobs, bounds, mode),
             args,
           );
-          expect(problems, `chunks of ${chunk}, ${concurrency} at once`).toEqual([]);
+          expect(problems, JSON.stringify(mode)).toEqual([]);
         }
         await page.evaluate(() => window.goldenWorker.close());
         expect(pageErrors).toEqual([]);

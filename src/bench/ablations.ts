@@ -8,6 +8,8 @@ export interface Ablation {
 
 export const ABLATIONS: readonly Ablation[] = [
   { name: "all on", options: {} },
+  { name: "one step in flight", options: { engine: { maxInFlightSteps: 1 } } },
+  { name: "no prefix cache", options: { engine: { usePrefixCache: false } } },
   { name: "norms not fused", options: { engine: { useFusedNorm: false } } },
   { name: "no GEMV", options: { engine: { useGemvUpToTokens: 0 } } },
   { name: "no subgroups", options: { engine: { useSubgroups: false } } },

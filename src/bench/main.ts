@@ -8,7 +8,14 @@ declare global {
   }
 }
 
-const COLUMNS = ["", "prefill tokens/s", "decode tokens/s", "batch tokens/s", "against all on"];
+const MEASURES = [
+  ["prefill tokens/s", "prefillTokensPerSecond"],
+  ["decode tokens/s", "decodeTokensPerSecond"],
+  ["batch tokens/s", "batchTokensPerSecond"],
+  ["shared prefix tokens/s", "sharedPrefixTokensPerSecond"],
+  ["shared prefix TTFT ms", "sharedPrefixTtftMs"],
+] as const satisfies readonly (readonly [string, keyof BenchResult])[];
+const COLUMNS = ["", ...MEASURES.map(([column]) => column), "against all on"];
 
 const query = new URLSearchParams(location.search);
 const model = query.get("model") ?? "models/cairn-stories-3M/";
@@ -34,11 +41,7 @@ function addRow(cells: readonly string[], tag: "th" | "td"): void {
 }
 
 function cells(result: BenchResult, baseline: BenchResult): string[] {
-  const values = (from: BenchResult) => [
-    from.prefillTokensPerSecond,
-    from.decodeTokensPerSecond,
-    from.batchTokensPerSecond,
-  ];
+  const values = (from: BenchResult) => MEASURES.map(([, measure]) => from[measure]);
   const ratios = values(result).map((value, index) => (value / values(baseline)[index]).toFixed(2));
   return [result.name, ...values(result).map((value) => value.toFixed(1)), ratios.join(" / ")];
 }

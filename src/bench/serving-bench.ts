@@ -3,6 +3,7 @@ import type { Ablation } from "./ablations";
 import { median } from "./statistics";
 
 export interface BenchSizes {
+  /** Of a prompt; in the workload with a shared prefix, of that prefix. */
   readonly promptTokens: number;
   readonly outputTokens: number;
   readonly concurrency: number;
@@ -18,51 +19,97 @@ export interface BenchResult {
   readonly decodeTokensPerSecond: number;
   /** Output tokens a second of all requests together, prefill included. */
   readonly batchTokensPerSecond: number;
+  /** The same where all prompts begin with one prefix, which is new in every repeat. */
+  readonly sharedPrefixTokensPerSecond: number;
+  /** Milliseconds to the first token of a request among those, the median one. */
+  readonly sharedPrefixTtftMs: number;
 }
+
+/** Tokens of a prompt behind a shared prefix, and of its answer. */
+const OWN_TOKENS = 16;
 
 /** Loads an engine set up as the ablation says, runs the workload once to warm up, then `repeats` times. */
 export async function runAblation(model: string, ablation: Ablation, sizes: BenchSizes): Promise<BenchResult> {
   await using engine = await createEngine({ model, ...ablation.options });
-  const single: { prefill: number; decode: number }[] = [];
-  const batch: number[] = [];
+  const workload = new Workload(engine, sizes);
+  const runs: Omit<BenchResult, "name">[] = [];
   for (let repeat = -1; repeat < sizes.repeats; repeat++) {
-    const one = await runSingle(engine, sizes, repeat);
-    const many = await runBatch(engine, sizes, repeat);
-    if (repeat < 0) continue;
-    single.push(one);
-    batch.push(many);
+    const run = { ...(await workload.single()), ...(await workload.batch()), ...(await workload.sharedPrefix()) };
+    if (repeat >= 0) runs.push(run);
   }
+  const medianOf = (measure: keyof (typeof runs)[number]) => median(runs.map((run) => run[measure]));
   return {
     name: ablation.name,
-    prefillTokensPerSecond: median(single.map(({ prefill }) => prefill)),
-    decodeTokensPerSecond: median(single.map(({ decode }) => decode)),
-    batchTokensPerSecond: median(batch),
+    prefillTokensPerSecond: medianOf("prefillTokensPerSecond"),
+    decodeTokensPerSecond: medianOf("decodeTokensPerSecond"),
+    batchTokensPerSecond: medianOf("batchTokensPerSecond"),
+    sharedPrefixTokensPerSecond: medianOf("sharedPrefixTokensPerSecond"),
+    sharedPrefixTtftMs: medianOf("sharedPrefixTtftMs"),
   };
 }
 
-async function runSingle(engine: CairnEngine, sizes: BenchSizes, seed: number) {
-  const { usage, timings } = await complete(engine, sizes, seed);
-  const decodeMs = timings.total_ms - timings.time_to_first_token_ms;
-  return {
-    prefill: (usage.prompt_tokens * 1000) / timings.time_to_first_token_ms,
-    decode: ((usage.completion_tokens - 1) * 1000) / decodeMs,
-  };
+class Workload {
+  readonly #engine: CairnEngine;
+  readonly #sizes: BenchSizes;
+  #numTexts = 0;
+
+  constructor(engine: CairnEngine, sizes: BenchSizes) {
+    this.#engine = engine;
+    this.#sizes = sizes;
+  }
+
+  async single() {
+    const { usage, timings } = await this.#completeNew();
+    const decodeMs = timings.total_ms - timings.time_to_first_token_ms;
+    return {
+      prefillTokensPerSecond: (usage.prompt_tokens * 1000) / timings.time_to_first_token_ms,
+      decodeTokensPerSecond: ((usage.completion_tokens - 1) * 1000) / decodeMs,
+    };
+  }
+
+  async batch() {
+    const startMs = performance.now();
+    const results = await Promise.all(Array.from({ length: this.#sizes.concurrency }, () => this.#completeNew()));
+    return { batchTokensPerSecond: tokensPerSecond(results, startMs) };
+  }
+
+  async sharedPrefix() {
+    const prefix = this.#text(this.#sizes.promptTokens);
+    const prompts = Array.from({ length: this.#sizes.concurrency }, () => [...prefix, ...this.#text(OWN_TOKENS)]);
+    const startMs = performance.now();
+    const results = await Promise.all(prompts.map((prompt) => this.#complete(prompt, OWN_TOKENS)));
+    return {
+      sharedPrefixTokensPerSecond: tokensPerSecond(results, startMs),
+      sharedPrefixTtftMs: median(results.map(({ timings }) => timings.time_to_first_token_ms)),
+    };
+  }
+
+  /** A prompt that finds nothing in the prefix cache: the other figures would be flattered. */
+  async #completeNew() {
+    const result = await this.#complete(this.#text(this.#sizes.promptTokens), this.#sizes.outputTokens);
+    const { cached_tokens } = result.usage.prompt_tokens_details;
+    if (cached_tokens > 0) throw new Error(`a prompt that should be new has ${cached_tokens} cached tokens`);
+    return result;
+  }
+
+  /** Hot sampling, so that the text seldom ends early. */
+  #complete(prompt: readonly number[], maxTokens: number) {
+    return this.#engine.completions.create({ prompt, max_tokens: maxTokens, temperature: 2, seed: this.#numTexts });
+  }
+
+  /** Pseudo-random ids, other ones at every call. */
+  #text(length: number): number[] {
+    const numIds = this.#engine.info.vocabSize - 16;
+    const salt = Math.imul(this.#numTexts++, 40503);
+    return Array.from({ length }, (_, index) => {
+      const mixed = Math.imul(index + 1, 2654435761) ^ salt;
+      return 16 + ((mixed >>> 8) % numIds);
+    });
+  }
 }
 
-async function runBatch(engine: CairnEngine, sizes: BenchSizes, seed: number): Promise<number> {
-  const startMs = performance.now();
-  const results = await Promise.all(
-    Array.from({ length: sizes.concurrency }, (_, index) => complete(engine, sizes, seed * 100 + index)),
-  );
-  const tokens = results.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
-  return (tokens * 1000) / (performance.now() - startMs);
-}
-
-/** Hot sampling over pseudo-random ids, so that the text seldom ends early; each seed has a prompt of its own. */
-function complete(engine: CairnEngine, { promptTokens, outputTokens }: BenchSizes, seed: number) {
-  const prompt = Array.from({ length: promptTokens }, (_, index) => {
-    const mixed = Math.imul(index + 1, 2654435761) ^ Math.imul(seed + 7, 40503);
-    return 16 + ((mixed >>> 8) % (engine.info.vocabSize - 16));
-  });
-  return engine.completions.create({ prompt, max_tokens: outputTokens, temperature: 2, seed });
+/** Output tokens of all together since a time of performance.now(). */
+function tokensPerSecond(results: readonly { usage: { completion_tokens: number } }[], startMs: number): number {
+  const numTokens = results.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
+  return (numTokens * 1000) / (performance.now() - startMs);
 }

@@ -49,7 +49,7 @@ export class Request {
 
   status: RequestStatus = "waiting";
   finishReason: RequestFinishReason | null = null;
-  /** Place in the order of arrival; set when the request is added. */
+  /** Place in the order of arrival; -1 until the request is added, which it can be once. */
   arrivalIndex = -1;
   /** Hashes of its full blocks; null until it is added, and where it does not use the prefix cache. */
   prefixHashes: PrefixHashes | null = null;

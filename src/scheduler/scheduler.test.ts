@@ -137,6 +137,15 @@ describe("what can never run is refused at the door", () => {
     scheduler.addRequest(makeRequest("a", 19));
   });
 
+  test("a request that was added before, also when it has ended", () => {
+    const scheduler = makeScheduler();
+    const request = makeRequest("a", 3);
+    scheduler.addRequest(request);
+    scheduler.abort("a");
+    expect(() => scheduler.addRequest(request)).toThrow(/request a was added before/);
+    expect(scheduler.hasUnfinished).toBe(false);
+  });
+
   test("an id in use; it can be used again when its request has ended", () => {
     const scheduler = makeScheduler();
     scheduler.addRequest(makeRequest("a", 1));

@@ -82,6 +82,7 @@ export class Scheduler {
   addRequest(request: Request): void {
     const { requestId, cacheSalt } = request;
     const { maxModelLen, geometry, usePrefixCache } = this.#options;
+    assert(request.arrivalIndex < 0, () => `request ${requestId} was added before`);
     checkRequest(request, maxModelLen, this.#requests.has(requestId));
     const numFedTokens = request.maxNumFedTokens(maxModelLen);
     const numBlocksNeeded = maxBlocksHeld(geometry, numFedTokens, this.#maxUnprocessedTokens);

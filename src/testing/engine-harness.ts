@@ -64,6 +64,7 @@ export class EngineHarness {
     };
     await Promise.all(Array.from({ length: concurrency }, work));
     await untilIdle(open.scheduler);
+    this.#firstLogits.clear();
   }
 
   /**
