@@ -47,7 +47,7 @@ export class StepFollower {
     this.#cache.reset();
   }
 
-  /** Before a step is followed, for each request that may have got tokens. */
+  /** Before a step is followed, for each request that runs. */
   leaveWindow(request: Request): void {
     const life = this.lifeOf(request);
     if (life) this.#cache.leaveWindow(life);
