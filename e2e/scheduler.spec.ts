@@ -65,8 +65,8 @@ test("the scheduler and the prefix cache, in a worker", async ({ page, pageError
       expect(overlappedSteps(one.events)).toEqual([]);
       const overlapped = overlappedSteps(two.events);
       expect(overlapped[0]).toBe(0);
-      // A CPU that is busy with the software adapter may read back two steps at once.
-      expect(overlapped.length).toBeGreaterThan(numTracedOutputs / 2);
+      // A CPU that is busy with the software adapter may read back steps in pairs: then every other one overlaps.
+      expect(overlapped.length).toBeGreaterThanOrEqual(numTracedOutputs / 2 - 1);
       const msPerToken = [one, two].map((trace) => trace.msPerToken.toFixed(1));
       const ratio = (one.msPerToken / two.msPerToken).toFixed(2);
       console.log(`ms a token with one step in flight: ${msPerToken[0]}, with two: ${msPerToken[1]}; ratio ${ratio}`);
