@@ -6,14 +6,8 @@ import type { EngineConfig } from "../protocol/engine-config";
 import type { EngineInit } from "../protocol/messages";
 import { type StepBufferSizes, stepBufferSizes } from "../runner/step-buffer";
 import { stepStateBytes } from "../runner/step-state";
-import type { SchedulerOptions } from "../scheduler/scheduler-options";
+import { maxUnprocessedTokens, type SchedulerOptions } from "../scheduler/scheduler-options";
 import type { Checkpoint } from "./checkpoint";
-
-/** Most tokens of one request that are in flight or being scheduled: a chunk in every step. */
-function maxUnprocessedTokens(engineConfig: EngineConfig): number {
-  const { maxNumBatchedTokens, maxPrefillChunkTokens, maxInFlightSteps } = engineConfig;
-  return Math.min(maxNumBatchedTokens, maxPrefillChunkTokens ?? maxNumBatchedTokens) * maxInFlightSteps;
-}
 
 /** Divides the GPU's memory; see planMemory for what it throws. */
 export function makeMemoryPlan(

@@ -46,7 +46,6 @@ export class Engine {
   readonly #live = new Map<string, LiveRequest>();
   readonly #commands: Command[] = [];
   readonly #completions: Completion[] = [];
-  #numInFlightSteps = 0;
   #isStepDue = false;
   /** Why the engine takes no more requests: the runner failed, an invariant broke, or it was disposed. */
   #failure: CairnError | null = null;
@@ -118,7 +117,7 @@ export class Engine {
       for (const completion of this.#completions.splice(0)) this.#complete(completion);
       for (const command of this.#commands.splice(0)) this.#obey(command);
       this.#submitSteps();
-      if (this.#numInFlightSteps === 0) this.#checkIdle();
+      if (this.#parts.scheduler.numInFlightSteps === 0) this.#checkIdle();
     } catch (error) {
       this.#fail(error);
     }
@@ -132,7 +131,6 @@ export class Engine {
 
   #submit(output: SchedulerOutput): void {
     const submitted = this.#parts.runner.submit(output);
-    this.#numInFlightSteps++;
     submitted.then(
       (result) => {
         this.#completions.push({ output, result });
@@ -145,7 +143,6 @@ export class Engine {
   }
 
   #complete({ output, result }: Completion): void {
-    this.#numInFlightSteps--;
     for (const update of this.#parts.scheduler.update(output, result)) {
       const live = this.#live.get(update.requestId);
       assert(live, () => `an update for request ${update.requestId}, which is not live`);
@@ -161,10 +158,9 @@ export class Engine {
     if (delta.finishReason === null) return;
     if (finishReason === null) this.#parts.scheduler.finish(requestId, "stop");
     this.#live.delete(requestId);
-    const { finishReason: reason } = delta;
     live.sink({
       kind: "done",
-      finishReason: reason,
+      finishReason: delta.finishReason,
       usage: usageOf(live.request),
       timings: live.output.timings(nowMs),
     });

@@ -28,11 +28,6 @@ export class BlockTable {
     return this.#blocks.length;
   }
 
-  /** The blocks that the table refers to, in order of position; null blocks are left out. */
-  get heldBlocks(): Block[] {
-    return this.#blocks.slice(this.#firstHeld);
-  }
-
   get blockIds(): number[] {
     return this.#blocks.map((block) => block.blockId);
   }

@@ -20,6 +20,18 @@ export interface SchedulerOptions {
   readonly admissionWatermark: number;
 }
 
+type ChunkLimits = Pick<SchedulerOptions, "maxNumBatchedTokens" | "maxPrefillChunkTokens" | "maxInFlightSteps">;
+
+/** Most tokens of one request in one step. */
+export function maxChunkTokens({ maxNumBatchedTokens, maxPrefillChunkTokens }: ChunkLimits): number {
+  return Math.min(maxNumBatchedTokens, maxPrefillChunkTokens ?? maxNumBatchedTokens);
+}
+
+/** Most tokens of one request that are in flight or being scheduled: a chunk in every step. */
+export function maxUnprocessedTokens(limits: ChunkLimits): number {
+  return maxChunkTokens(limits) * limits.maxInFlightSteps;
+}
+
 /** Throws `invalid_request` for a size that is no positive integer, a budget under `maxNumRunning`, or a watermark outside 0 to 1. */
 export function checkSchedulerOptions(options: SchedulerOptions): void {
   const { maxNumRunning, maxNumBatchedTokens, maxModelLen, maxInFlightSteps, admissionWatermark } = options;

@@ -7,7 +7,12 @@ import type { Request, RequestFinishReason } from "./request";
 import { RequestQueue } from "./request-queue";
 import type { RequestUpdate } from "./request-update";
 import { RowPool } from "./row-pool";
-import { checkSchedulerOptions, type SchedulerOptions } from "./scheduler-options";
+import {
+  checkSchedulerOptions,
+  maxChunkTokens,
+  maxUnprocessedTokens,
+  type SchedulerOptions,
+} from "./scheduler-options";
 import type { SampledToken, ScheduledRequest, SchedulerOutput, StepResult } from "./scheduler-output";
 import type { SchedulerStats } from "./scheduler-stats";
 import { type InFlightStep, StepPlan } from "./step-plan";
@@ -26,6 +31,8 @@ import { type InFlightStep, StepPlan } from "./step-plan";
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  readonly #maxChunkTokens: number;
+  readonly #maxUnprocessedTokens: number;
   readonly #kvCache: KvCacheManager;
   /** Every request that waits or runs. */
   readonly #requests = new Map<string, Request>();
@@ -39,6 +46,8 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     checkSchedulerOptions(options);
     this.#options = options;
+    this.#maxChunkTokens = maxChunkTokens(options);
+    this.#maxUnprocessedTokens = maxUnprocessedTokens(options);
     this.#kvCache = new KvCacheManager(options.geometry, options.numBlocks);
     this.#rows = new RowPool(options.maxNumRunning);
   }
@@ -49,6 +58,10 @@ export class Scheduler {
 
   get numRunning(): number {
     return this.#running.length;
+  }
+
+  get numInFlightSteps(): number {
+    return this.#inFlight.length;
   }
 
   /** Blocks that hold nothing that a request or a step in flight needs; cached ones are among them. */
@@ -300,16 +313,6 @@ export class Scheduler {
     const { geometry, maxModelLen } = this.#options;
     const numTokens = Math.min(Math.max(request.numTokens, numDoneTokens) + 1, request.maxNumFedTokens(maxModelLen));
     return maxBlocksHeld(geometry, numTokens, this.#maxUnprocessedTokens, numDoneTokens);
-  }
-
-  get #maxChunkTokens(): number {
-    const { maxPrefillChunkTokens, maxNumBatchedTokens } = this.#options;
-    return Math.min(maxNumBatchedTokens, maxPrefillChunkTokens ?? maxNumBatchedTokens);
-  }
-
-  /** Of one request: the chunks in flight, and one that is being scheduled. */
-  get #maxUnprocessedTokens(): number {
-    return this.#maxChunkTokens * this.#options.maxInFlightSteps;
   }
 
   get #firstUnprocessedStep(): number {
