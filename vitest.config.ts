@@ -18,7 +18,7 @@ export default defineConfig({
         },
       },
       {
-        plugins: [workerSource()],
+        plugins: [workerSource(), mutant()],
         test: {
           // One file at a time: every file makes GPU devices of its own, and a software adapter uses all cores by itself.
           name: "kernels",

@@ -25,6 +25,12 @@ async function setTemperatureZero(page: Page): Promise<void> {
   await expect(page.getByRole("dialog")).toBeHidden();
 }
 
+/** The number in a row of the KV cache's table, which is open. */
+async function kvNumber(page: Page, label: string): Promise<number> {
+  const value = await page.getByRole("row", { name: label }).getByRole("cell").textContent();
+  return Number(value?.replaceAll(",", ""));
+}
+
 async function ask(page: Page, question: string): Promise<void> {
   await page.getByLabel("Message").fill(question);
   await page.getByLabel("Message").press("Enter");
@@ -79,19 +85,32 @@ test("the embedded model loads, and answers starters and a question after them",
   expect(pageErrors).toEqual([]);
 });
 
-test("stop keeps what was said, and the chat goes on", async ({ page, pageErrors }, info) => {
+test("stop keeps what was said, and the chat goes on beside the KV cache's table", async ({
+  page,
+  pageErrors,
+}, info) => {
   await openChat(page);
+  await page.getByRole("button", { name: "KV cache" }).click();
+  await expect(page.getByRole("row", { name: "Computed 0", exact: true })).toBeVisible();
   await setTemperatureZero(page);
   await ask(page, "Tell me a story about a robot named Ruby.");
   await expect(page.locator(".answer")).toContainText("robot");
   await page.getByRole("button", { name: "Stop" }).click();
   await expect(page.getByRole("list", { name: "Numbers of this answer" })).toContainText("Stopped");
   await expect(page.getByLabel("Message")).toBeFocused();
+  await expect.poll(() => kvNumber(page, "Computed")).toBeGreaterThan(0);
   await inspect(page, info, "stopped");
 
   await ask(page, "What was the robot called?");
   await expect(page.getByRole("list", { name: "Numbers of this answer" })).toHaveCount(2);
   await expect(page.locator(".answer").last()).toContainText("Ruby");
+  await expect.poll(() => kvNumber(page, "Found on the GPU")).toBeGreaterThan(0);
+  await expect.poll(() => kvNumber(page, "Cached")).toBeGreaterThan(0);
+
+  await page.getByRole("button", { name: "Clear" }).click();
+  await expect.poll(() => kvNumber(page, "Cached")).toBe(0);
+  await page.getByRole("button", { name: "KV cache" }).click();
+  await expect(page.getByRole("table", { name: "KV cache" })).toHaveCount(0);
   expect(pageErrors).toEqual([]);
 });
 

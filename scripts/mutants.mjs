@@ -1,4 +1,4 @@
-// `npm run mutants [-- part of a name]`: puts one fault at a time into the scheduler or the KV cache, in memory only, and
+// `npm run mutants [-- part of a name]`: puts one fault at a time into the scheduler, the KV cache or offloading, in memory only, and
 // runs the test that must fail with it, and must pass without. Fails where a fault survives or a test is not found.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -43,7 +43,8 @@ async function outcomeOf(testFile, test, env) {
   const report = join(reportDir, "report.json");
   rmSync(report, { force: true });
   const pattern = `^${test.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`;
-  const options = ["--project", "unit", "-t", pattern, "--reporter=json", `--outputFile=${report}`];
+  const project = testFile.endsWith(".gpu.test.ts") ? "kernels" : "unit";
+  const options = ["--project", project, "-t", pattern, "--reporter=json", `--outputFile=${report}`];
   const isInTime = await runVitest(["run", testFile, ...options], env);
   if (!isInTime) return "timed out";
   const { testResults } = JSON.parse(readFileSync(report, "utf8"));

@@ -1,5 +1,6 @@
 // `npm run simulate -- TRACE [name=value ...]`: replays a request trace through the real scheduler on a modelled GPU.
-// `npm run simulate -- scaling` measures the scheduler itself; without arguments it lists the options.
+// `npm run simulate -- scaling` measures the scheduler itself, `-- loads` compares what bounds requests that load from
+// RAM; without arguments it lists the options.
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";

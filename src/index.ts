@@ -3,5 +3,14 @@ export { CompletionStream } from "./api/completion-stream";
 export type { ChatCompletions, Completions, RequestOptions } from "./api/completions";
 export { createEngine } from "./api/create-engine";
 export type { AdapterOptions, CreateEngineOptions, EngineConfig, LoadProgress } from "./api/engine-options";
+export type {
+  KvCache,
+  KvClearOptions,
+  KvPrefetchParams,
+  KvStats,
+  KvTier,
+  PrefetchResult,
+  TokensByTier,
+} from "./api/kv-cache";
 export type * from "./api/openai-types";
 export { CairnError, type ErrorCode, type ErrorData } from "./util/errors";

@@ -16,7 +16,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   protocol: { values: [] },
   worker: { values: ["protocol", "engine", "offload/storage"] },
   engine: { values: ["scheduler", "kv", "offload", "runner", "models", "loader", "tokenizer", "sampling", "gpu"] },
-  scheduler: { values: ["kv"], types: ["offload/connector"] },
+  scheduler: { values: ["kv"], types: ["offload/connector", "offload/transfer-job"] },
   kv: { values: ["models/config"] },
   offload: { values: ["kv"] },
   runner: {

@@ -1,5 +1,6 @@
 import type { EngineInfo } from "../protocol/messages";
 import { ChatCompletions, Completions } from "./completions";
+import { KvCache } from "./kv-cache";
 import type { ModelList } from "./openai-types";
 import type { WorkerConnection } from "./worker-connection";
 
@@ -11,6 +12,8 @@ export class CairnEngine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: ChatCompletions };
   readonly completions: Completions;
+  /** The KV cache, over all its tiers. */
+  readonly kv: KvCache;
   readonly models: { list(): Promise<ModelList> };
   readonly #connection: WorkerConnection;
 
@@ -21,6 +24,7 @@ export class CairnEngine {
     this.info = info;
     this.chat = { completions: new ChatCompletions(connection, info.modelId) };
     this.completions = new Completions(connection, info.modelId);
+    this.kv = new KvCache(connection);
     this.models = { list: async () => ({ object: "list", data: [model] }) };
   }
 

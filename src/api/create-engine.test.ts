@@ -39,7 +39,8 @@ describe("createEngine", () => {
       return new FakeEngine();
     };
     const adapter = { forceFallback: true, powerPreference: "low-power" };
-    const options = { maxModelLen: 32, kvDtype: "f32", kvCacheBytes: 4096, adapter, engine: { maxNumRunning: 2 } };
+    const settings = { maxNumRunning: 2, offloadPolicy: "storeOnEvict", hostCacheBytes: null, useHostCache: true };
+    const options = { maxModelLen: 32, kvDtype: "f32", kvCacheBytes: 4096, adapter, engine: settings };
     const engine = await create(options);
     expect(seen).toEqual({ model: { kind: "url", url: "https://models.test/tiny/" }, ...options });
     expect(engine.info).toEqual(FAKE_INFO);

@@ -103,8 +103,8 @@ const adapterOptions: Check<AdapterOptions> = (value, param) => {
 const engineOverrides: Check<Readonly<Record<string, unknown>>> = (value, param) => {
   const fields = anObject(value, param);
   for (const [name, setting] of Object.entries(fields)) {
-    const isPlain = setting == null || typeof setting === "number" || typeof setting === "boolean";
-    if (!isPlain) throw invalid(`${param}.${name}`, "a number, true, false or null");
+    const isPlain = setting == null || ["number", "string", "boolean"].includes(typeof setting);
+    if (!isPlain) throw invalid(`${param}.${name}`, "a number, a string, true, false or null");
   }
   return { ...fields };
 };

@@ -1,3 +1,5 @@
+import type { TokensByTier } from "../protocol/kv-messages";
+
 /** The subset of OpenAI's wire shapes that Cairn accepts and returns. Types only; validate-body.ts checks them. */
 
 export interface TextPart {
@@ -75,12 +77,18 @@ export interface CompletionParams extends GenerationParams {
 export type Streaming = { readonly stream: true };
 export type NotStreaming = { readonly stream?: false | null };
 
+export interface PromptTokensDetails {
+  /** Of the prompt's tokens, those whose KV was cached, on whatever tier. */
+  readonly cached_tokens: number;
+  /** Not OpenAI's: the same tokens by tier. `gpu`: their KV was still there; `host`: it was loaded from RAM. */
+  readonly cached_tokens_by_tier: TokensByTier;
+}
+
 export interface CompletionUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
-  /** Of the prompt's tokens, those whose KV was in the prefix cache. */
-  readonly prompt_tokens_details: { readonly cached_tokens: number };
+  readonly prompt_tokens_details: PromptTokensDetails;
 }
 
 /** Not OpenAI's: milliseconds since the worker got the request. */

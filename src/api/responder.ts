@@ -120,7 +120,10 @@ function toUsage(usage: Usage): CompletionUsage {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     total_tokens: usage.promptTokens + usage.completionTokens,
-    prompt_tokens_details: { cached_tokens: usage.cachedTokens },
+    prompt_tokens_details: {
+      cached_tokens: usage.cachedTokens,
+      cached_tokens_by_tier: usage.cachedTokensByTier,
+    },
   };
 }
 

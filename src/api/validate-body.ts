@@ -54,7 +54,8 @@ export function validateCompletionBody(value: unknown, modelId: string): ValidBo
   return validateGeneration(body, modelId, validatePrompt(body.prompt), maxTokens);
 }
 
-function validatePrompt(value: unknown): PromptInput {
+/** The field `prompt`: text, or token ids. */
+export function validatePrompt(value: unknown): PromptInput {
   if (typeof value === "string") return { kind: "text", text: value };
   if (!Array.isArray(value)) throw invalid("prompt", "a string or an array of token ids");
   return { kind: "tokens", tokenIds: value.map((id, index) => anInteger(0)(id, `prompt[${index}]`)) };

@@ -23,12 +23,17 @@ export interface WorkerLike {
   terminate(): void;
 }
 
-/** The page's end of the thread boundary: owns the worker, knows the live generations, notices the worker's death. */
+/** Something that waits for the worker, and is told when nothing more will come from it. */
+interface Waiting {
+  fail(error: CairnError): void;
+}
+
+/** The page's end of the thread boundary: owns the worker, knows who waits for it, notices the worker's death. */
 export class WorkerConnection {
   readonly #worker: WorkerLike;
   readonly #url: string | null;
   readonly #remote: Remote<EngineWorkerApi>;
-  readonly #live = new Set<Generation>();
+  readonly #live = new Set<Waiting>();
   /** Set once the connection is of no more use: the worker died, or the engine was disposed. */
   #failure: CairnError | null = null;
   #reportDeath: (error: CairnError) => void = () => {};
@@ -87,7 +92,22 @@ export class WorkerConnection {
     return generation;
   }
 
-  /** Ends live generations with `disposed`, frees the device, ends the worker. The second call waits for the first. */
+  /**
+   * Calls the loaded engine. Rejects with what the worker threw, and with `disposed` or `worker_failed` where the connection
+   * ended before the answer.
+   */
+  call<T>(start: (remote: Remote<EngineWorkerApi>) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) throw this.#failure;
+      const waiting: Waiting = { fail: reject };
+      this.#live.add(waiting);
+      start(this.#remote)
+        .then(resolve, reject)
+        .finally(() => this.#live.delete(waiting));
+    });
+  }
+
+  /** Ends live generations and calls with `disposed`, frees the device, ends the worker. The second call waits for the first. */
   dispose(): Promise<void> {
     this.#disposal ??= this.#dispose();
     return this.#disposal;
@@ -128,7 +148,7 @@ export class WorkerConnection {
 
   #end(failure: CairnError): void {
     this.#failure = failure;
-    for (const generation of this.#live) generation.fail(failure);
+    for (const waiting of this.#live) waiting.fail(failure);
   }
 
   #orDeath<T>(call: Promise<T>): Promise<T> {

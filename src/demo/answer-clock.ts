@@ -43,7 +43,7 @@ export class AnswerClock {
       tokensPerSecond: this.#tokensPerSecond(),
       numTokens: this.#last?.numTokens ?? 0,
       numPromptTokens: this.#numPromptTokens,
-      numCachedTokens: this.#usage?.prompt_tokens_details.cached_tokens ?? null,
+      cachedTokens: this.#usage?.prompt_tokens_details.cached_tokens_by_tier ?? null,
     };
   }
 

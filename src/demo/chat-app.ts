@@ -14,9 +14,14 @@ import { welcomeView } from "./welcome-view";
 
 /** The page: draws the controller's state, and hands what the reader does to it. */
 export class ChatApp extends PageElement {
-  static override properties = { announcement: { state: true }, isDragging: { state: true } };
+  static override properties = {
+    announcement: { state: true },
+    isDragging: { state: true },
+    isKvOpen: { state: true },
+  };
   declare announcement: string;
   declare isDragging: boolean;
+  declare isKvOpen: boolean;
   readonly #chat: ChatController;
   readonly #announcer = new Announcer();
   readonly #turnActions: TurnActions;
@@ -28,6 +33,7 @@ export class ChatApp extends PageElement {
     this.#chat = chat;
     this.announcement = "";
     this.isDragging = false;
+    this.isKvOpen = false;
     this.#turnActions = {
       retry: (turnId) => void chat.retry(turnId),
       reload: () => void chat.reload(),
@@ -62,10 +68,13 @@ export class ChatApp extends PageElement {
     const { choice, engine, turns, settings } = state;
     return html`<top-bar
         .canStartAnew=${turns.length > 0}
+        .isKvOpen=${this.isKvOpen}
+        @toggle-kv=${() => (this.isKvOpen = !this.isKvOpen)}
         @new-chat=${this.#newChat}
         @open-folder=${({ detail }: CustomEvent<{ name: string; files: File[] }>) => this.#openFolder(detail.name, detail.files)}
       ></top-bar>
       <main>${this.#content(state)}</main>
+      ${this.isKvOpen ? html`<kv-panel .monitor=${this.#chat.kv} @clear-kv=${this.#clearKv}></kv-panel>` : nothing}
       <footer>
         <message-composer
           .mode=${composerMode(state)}
@@ -118,6 +127,11 @@ export class ChatApp extends PageElement {
   #newChat(): void {
     this.#chat.newChat();
     this.#focusComposer();
+  }
+
+  async #clearKv(): Promise<void> {
+    await this.#chat.kv.clear();
+    if (this.#chat.kv.reading.status === "read") this.announcement = "The KV cache was cleared.";
   }
 
   #openFolder(name: string, files: File[]): void {

@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { CairnError, type ChatMessageParam, type EngineInfo } from "../index";
+import { SAMPLE_KV_STATS } from "../testing/sample-kv-stats";
 import { ChatController, type LoadEngine } from "./chat-controller";
 import { type ModelChoice, numContextTokens } from "./chat-state";
 import type { ChatEngine } from "./generate";
@@ -33,6 +34,7 @@ type Script = (signal: AbortSignal) => AsyncGenerator<Piece>;
 class ScriptedEngine implements ChatEngine {
   readonly bodies: { messages?: readonly ChatMessageParam[]; prompt?: unknown }[] = [];
   readonly info: EngineInfo;
+  readonly kv = { stats: vi.fn(async () => SAMPLE_KV_STATS), clear: vi.fn(async () => {}) };
   numDisposed = 0;
   script: Script;
 
@@ -72,8 +74,10 @@ class ScriptedEngine implements ChatEngine {
   }
 }
 
+/** As many tokens were cached, one of them in RAM. */
 function usageWith(cached: number) {
-  return { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8, prompt_tokens_details: { cached_tokens: cached } };
+  const details = { cached_tokens: cached, cached_tokens_by_tier: { gpu: cached - 1, host: 1 } };
+  return { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8, prompt_tokens_details: details };
 }
 
 const seven: Script = async function* () {
@@ -128,7 +132,13 @@ test("an answer streams, then tells its numbers", async () => {
         status: "done",
         ending: "complete",
         // Read at 10 (start), 20 (first) and 30 (last): two tokens after the first in 10 ms.
-        stats: { timeToFirstTokenMs: 10, tokensPerSecond: 200, numTokens: 3, numPromptTokens: 5, numCachedTokens: 4 },
+        stats: {
+          timeToFirstTokenMs: 10,
+          tokensPerSecond: 200,
+          numTokens: 3,
+          numPromptTokens: 5,
+          cachedTokens: { gpu: 3, host: 1 },
+        },
       },
     },
   ]);
@@ -145,7 +155,7 @@ test("roles alternate: a stopped answer is sent back, a failed question is not",
   await stopped;
   expect(chat.state.turns[0].state).toEqual({
     status: "stopped",
-    stats: { timeToFirstTokenMs: 10, tokensPerSecond: null, numTokens: 2, numPromptTokens: 3, numCachedTokens: null },
+    stats: { timeToFirstTokenMs: 10, tokensPerSecond: null, numTokens: 2, numPromptTokens: 3, cachedTokens: null },
   });
 
   // biome-ignore lint/correctness/useYield: it fails before its first chunk
@@ -281,4 +291,21 @@ test("a load that another replaced is cancelled, and its late engine is disposed
   expect(signals[0].aborted).toBe(true);
   expect([late.numDisposed, other.numDisposed]).toEqual([1, 0]);
   expect(chat.state.engine).toEqual({ status: "ready", info: other.info });
+});
+
+test("the KV cache's numbers are those of the engine at hand, and are read after each answer, however it ends", async () => {
+  const engine = new ScriptedEngine(seven);
+  const chat = await readyChat(engine);
+  expect(chat.kv.reading).toEqual({ status: "empty" });
+  await chat.send("Hello");
+  await vi.waitFor(() => expect(chat.kv.reading).toEqual({ status: "read", stats: SAMPLE_KV_STATS }));
+  expect(engine.kv.stats).toHaveBeenCalledTimes(1);
+  // biome-ignore lint/correctness/useYield: it fails before its first chunk
+  engine.script = async function* () {
+    throw new CairnError("numerical", "NaN at 3", { position: 3 });
+  };
+  await chat.send("Fails");
+  expect(engine.kv.stats).toHaveBeenCalledTimes(2);
+  await chat.reload();
+  expect(chat.kv.reading).toEqual({ status: "empty" });
 });

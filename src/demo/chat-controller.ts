@@ -1,5 +1,6 @@
-import { CairnError, type EngineInfo, type LoadProgress } from "../index";
+import type { EngineInfo, LoadProgress } from "../index";
 import { AnswerClock } from "./answer-clock";
+import { asCairnError } from "./as-cairn-error";
 import {
   type AnswerState,
   type ChatState,
@@ -10,6 +11,7 @@ import {
   type Turn,
 } from "./chat-state";
 import { type ChatEngine, streamAnswer } from "./generate";
+import { KvMonitor } from "./kv-monitor";
 
 export interface LoadOptions {
   readonly onProgress: (progress: LoadProgress) => void;
@@ -21,6 +23,8 @@ const DEFAULT_SETTINGS: Settings = { temperature: null, maxTokens: null, seed: n
 
 /** The chat without its looks: one engine at a time, one answer at a time. Views subscribe and draw `state`. Nothing here throws: failures are states. */
 export class ChatController {
+  /** The numbers of the engine's KV cache, read anew after each answer. */
+  readonly kv = new KvMonitor();
   readonly #loadEngine: LoadEngine;
   readonly #now: () => number;
   readonly #listeners = new Set<(state: ChatState) => void>();
@@ -102,6 +106,7 @@ export class ChatController {
     this.#set({ choice, engine: { status: "loading", progress: null } });
     const old = this.#engine;
     this.#engine = null;
+    this.kv.connect(null);
     try {
       await old?.dispose();
       loading.signal.throwIfAborted();
@@ -111,6 +116,7 @@ export class ChatController {
       });
       if (this.#loading !== loading) return await engine.dispose();
       this.#engine = engine;
+      this.kv.connect(engine.kv);
       update({ status: "ready", info: engine.info });
     } catch (thrown) {
       update({ status: "failed", error: asCairnError(thrown) });
@@ -147,6 +153,7 @@ export class ChatController {
 
   #end(id: number, state: AnswerState): void {
     this.#updateTurn(id, (turn) => ({ ...turn, state }));
+    void this.kv.refresh();
   }
 
   /** A turn that a new chat took away is gone for good: its late chunks change nothing. */
@@ -166,10 +173,4 @@ function finished(clock: AnswerClock, info: EngineInfo): AnswerState {
   if (clock.finishReason !== "length") return { status: "done", ending: "complete", stats };
   const numContextTokens = (stats.numPromptTokens ?? 0) + stats.numTokens;
   return { status: "done", ending: numContextTokens >= info.maxModelLen ? "context-full" : "token-limit", stats };
-}
-
-function asCairnError(thrown: unknown): CairnError {
-  if (thrown instanceof CairnError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new CairnError("internal", message, {}, { cause: thrown });
 }

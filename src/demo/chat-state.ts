@@ -1,4 +1,4 @@
-import type { CairnError, EngineInfo, LoadProgress } from "../index";
+import type { CairnError, EngineInfo, LoadProgress, TokensByTier } from "../index";
 
 /** The model that the page runs, or tries to. */
 export type ModelChoice =
@@ -23,7 +23,8 @@ export interface AnswerStats {
   readonly tokensPerSecond: number | null;
   readonly numTokens: number;
   readonly numPromptTokens: number | null;
-  readonly numCachedTokens: number | null;
+  /** Of the prompt's tokens, those whose KV was cached. */
+  readonly cachedTokens: TokensByTier | null;
 }
 
 export type AnswerState =

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { countOf, formatBytes, formatDuration, formatParameters } from "./format";
+import { countOf, formatBytes, formatCached, formatDuration, formatParameters } from "./format";
 
 test("sizes are decimal and change unit at 1,000", () => {
   expect([0, 6_557_000, 999_949_999, 1_500_000_000].map(formatBytes)).toEqual([
@@ -23,5 +23,20 @@ test("one is singular", () => {
     "0 tokens",
     "1 token",
     "1,024 tokens",
+  ]);
+});
+
+test("cached tokens name the RAM only where it had some", () => {
+  const tokens = [
+    { gpu: 0, host: 0 },
+    { gpu: 1600, host: 0 },
+    { gpu: 16, host: 32 },
+    { gpu: 0, host: 32 },
+  ];
+  expect(tokens.map(formatCached)).toEqual([
+    "0 cached",
+    "1,600 cached",
+    "48 cached, 32 of them in RAM",
+    "32 cached, all in RAM",
   ]);
 });

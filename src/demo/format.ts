@@ -1,3 +1,5 @@
+import type { TokensByTier } from "../index";
+
 const integers = new Intl.NumberFormat("en");
 
 /** 1234 -> "1,234". */
@@ -25,4 +27,11 @@ export function formatDuration(milliseconds: number): string {
 /** "1 token", "2 tokens". */
 export function countOf(count: number, noun: string): string {
   return `${formatInteger(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** "0 cached", "48 cached", "48 cached, 32 of them in RAM", "32 cached, all in RAM". */
+export function formatCached({ gpu, host }: TokensByTier): string {
+  const cached = `${formatInteger(gpu + host)} cached`;
+  if (host === 0) return cached;
+  return gpu === 0 ? `${cached}, all in RAM` : `${cached}, ${formatInteger(host)} of them in RAM`;
 }

@@ -9,6 +9,7 @@ import type {
   Streaming,
 } from "../index";
 import type { Settings, Turn } from "./chat-state";
+import type { KvSource } from "./kv-monitor";
 
 interface StreamingEndpoint<Params, Chunk> {
   create(body: Params & Streaming, options: { readonly signal: AbortSignal }): Promise<AsyncIterable<Chunk>>;
@@ -19,6 +20,7 @@ export interface ChatEngine {
   readonly info: EngineInfo;
   readonly chat: { readonly completions: StreamingEndpoint<ChatCompletionParams, ChatCompletionChunk> };
   readonly completions: StreamingEndpoint<CompletionParams, CompletionChunk>;
+  readonly kv: KvSource;
   dispose(): Promise<void>;
 }
 

@@ -11,6 +11,7 @@ export const folderIcon = icon(
 export const settingsIcon = icon(
   svg`<path d="M4 8h9M19 8h1M4 16h1M11 16h9" /><circle cx="16" cy="8" r="2.5" /><circle cx="8" cy="16" r="2.5" />`,
 );
+export const layersIcon = icon(svg`<path d="M12 3.5l8 4-8 4-8-4zM4 12l8 4 8-4M4 16.5l8 4 8-4" />`);
 export const sendIcon = icon(svg`<path d="M12 19V5.5M6 11l6-6 6 6" />`);
 export const stopIcon = icon(
   svg`<rect x="7" y="7" width="10" height="10" rx="1.5" fill="currentColor" stroke="none" />`,

@@ -2,6 +2,7 @@ import { render } from "lit";
 import { CairnError, createEngine } from "../index";
 import { ChatApp } from "./chat-app";
 import { ChatController, type LoadEngine } from "./chat-controller";
+import { KvPanel } from "./kv-panel";
 import { MessageComposer } from "./message-composer";
 import { MessageList } from "./message-list";
 import { noWebGpuView } from "./no-webgpu-view";
@@ -18,6 +19,7 @@ const loadEngine: LoadEngine = async (choice, options) => {
 };
 
 customElements.define("chat-app", ChatApp);
+customElements.define("kv-panel", KvPanel);
 customElements.define("message-composer", MessageComposer);
 customElements.define("message-list", MessageList);
 customElements.define("settings-panel", SettingsPanel);

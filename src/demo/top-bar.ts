@@ -1,16 +1,18 @@
 import { html, type TemplateResult } from "lit";
 import { folderName } from "./folder";
-import { cairnMark, folderIcon, newChatIcon, settingsIcon } from "./icons";
+import { cairnMark, folderIcon, layersIcon, newChatIcon, settingsIcon } from "./icons";
 import { PageElement } from "./page-element";
 
-/** The name and the page's three commands. Fires `new-chat`, and `open-folder` (a CustomEvent with a name and files). */
+/** The name and the page's commands. Fires `new-chat`, `toggle-kv`, and `open-folder` (a CustomEvent with a name and files). */
 export class TopBar extends PageElement {
-  static override properties = { canStartAnew: { type: Boolean } };
+  static override properties = { canStartAnew: { type: Boolean }, isKvOpen: { type: Boolean } };
   declare canStartAnew: boolean;
+  declare isKvOpen: boolean;
 
   constructor() {
     super();
     this.canStartAnew = false;
+    this.isKvOpen = false;
   }
 
   /** Opens the browser's dialog; needs a user's click. */
@@ -33,6 +35,15 @@ export class TopBar extends PageElement {
         </button>
         <button type="button" class="bar-button" title="Open a model folder" @click=${this.chooseFolder}>
           ${folderIcon}<span>Open a model folder</span>
+        </button>
+        <button
+          type="button"
+          class="bar-button"
+          title="KV cache"
+          aria-expanded=${this.isKvOpen ? "true" : "false"}
+          @click=${() => this.dispatchEvent(new CustomEvent("toggle-kv"))}
+        >
+          ${layersIcon}<span>KV cache</span>
         </button>
         <button type="button" class="bar-button" title="Settings" popovertarget="settings">
           ${settingsIcon}<span>Settings</span>

@@ -4,7 +4,7 @@ import { unsafeHTML } from "lit/directives/unsafe-html.js";
 import type { AnswerStats, Turn } from "./chat-state";
 import { answerActions, answerErrorView } from "./error-view";
 import { excerptOf } from "./excerpt";
-import { countOf, formatDuration, formatInteger } from "./format";
+import { countOf, formatCached, formatDuration, formatInteger } from "./format";
 import { renderMarkdown } from "./markdown";
 
 export interface TurnActions {
@@ -73,8 +73,8 @@ function endingNote(
 }
 
 function statsLine(stats: AnswerStats, prefix: string): TemplateResult {
-  const { numTokens, tokensPerSecond, timeToFirstTokenMs, numPromptTokens, numCachedTokens } = stats;
-  const cached = numCachedTokens === null ? "" : ` (${formatInteger(numCachedTokens)} cached)`;
+  const { numTokens, tokensPerSecond, timeToFirstTokenMs, numPromptTokens, cachedTokens } = stats;
+  const cached = cachedTokens === null ? "" : ` (${formatCached(cachedTokens)})`;
   const parts = [
     prefix,
     countOf(numTokens, "token"),

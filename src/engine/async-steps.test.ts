@@ -92,7 +92,12 @@ describe("what steps bring for a request that has ended", () => {
     runner.release();
     await settle();
     expect(events).toHaveLength(numEvents);
-    expect(usageOf(events)).toEqual({ promptTokens: 3, completionTokens: 2, cachedTokens: 0 });
+    expect(usageOf(events)).toEqual({
+      promptTokens: 3,
+      completionTokens: 2,
+      cachedTokens: 0,
+      cachedTokensByTier: { gpu: 0, host: 0 },
+    });
   });
 
   it("by abort is dropped, of two steps in flight", async () => {
@@ -145,7 +150,14 @@ describe("the order of requests", () => {
     expect(scheduler.stats.numPreemptions).toBe(1);
     const text = ids.map((tokenId) => (tokenId === A ? '"a"' : '"b"')).join(" ");
     expect(both.map(summarize)).toEqual(new Array(2).fill(`started ${text} done:length`));
-    expect(both.map(usageOf)).toEqual(new Array(2).fill({ promptTokens: 3, completionTokens: 20, cachedTokens: 0 }));
+    expect(both.map(usageOf)).toEqual(
+      new Array(2).fill({
+        promptTokens: 3,
+        completionTokens: 20,
+        cachedTokens: 0,
+        cachedTokensByTier: { gpu: 0, host: 0 },
+      }),
+    );
   });
 });
 
@@ -163,7 +175,17 @@ describe("cached tokens", () => {
     await settle();
     const second = generate("r2", { ...prompt, ...fields });
     await settle();
-    expect(usageOf(first)).toEqual({ promptTokens: 18, completionTokens: 2, cachedTokens: 0 });
-    expect(usageOf(second)).toEqual({ promptTokens: 18, completionTokens: 2, cachedTokens });
+    expect(usageOf(first)).toEqual({
+      promptTokens: 18,
+      completionTokens: 2,
+      cachedTokens: 0,
+      cachedTokensByTier: { gpu: 0, host: 0 },
+    });
+    expect(usageOf(second)).toEqual({
+      promptTokens: 18,
+      completionTokens: 2,
+      cachedTokens,
+      cachedTokensByTier: { gpu: cachedTokens, host: 0 },
+    });
   });
 });

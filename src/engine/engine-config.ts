@@ -1,3 +1,4 @@
+import { OFFLOAD_POLICIES } from "../offload/offload-policy";
 import type { EngineConfig } from "../protocol/engine-config";
 import { CairnError } from "../util/errors";
 
@@ -15,6 +16,13 @@ export const DEFAULT_ENGINE_CONFIG: EngineConfig = Object.freeze({
   maxInFlightSteps: 2,
   usePrefixCache: true,
   admissionWatermark: 0.01,
+  useHostCache: true,
+  hostCacheBytes: null,
+  offloadPolicy: "storeOnCompute",
+  storeThreshold: 1,
+  hostEvictionPolicy: "lru",
+  maxTransferBytesPerStep: 8 * MIB,
+  numStagingSlots: 16,
   kvCacheBytes: null,
   gpuMemoryBytes: null,
   maxPieceBytes: 16 * MIB,
@@ -49,6 +57,9 @@ const SHARE: Rule = {
   words: "a number from 0 to 1",
   accepts: (value) => typeof value === "number" && value >= 0 && value <= 1,
 };
+function oneOf(words: readonly string[]): Rule {
+  return { words: `one of ${words.join(", ")}`, accepts: (value) => words.includes(String(value)) };
+}
 const BOOLEAN: Rule = { words: "true or false", accepts: (value) => typeof value === "boolean" };
 
 const RULES: Readonly<Record<keyof EngineConfig, Rule>> = {
@@ -58,6 +69,13 @@ const RULES: Readonly<Record<keyof EngineConfig, Rule>> = {
   maxInFlightSteps: integer(1, 4),
   usePrefixCache: BOOLEAN,
   admissionWatermark: SHARE,
+  useHostCache: BOOLEAN,
+  hostCacheBytes: orNull(integer(1)),
+  offloadPolicy: oneOf(OFFLOAD_POLICIES),
+  storeThreshold: integer(1),
+  hostEvictionPolicy: oneOf(["lru", "arc"]),
+  maxTransferBytesPerStep: integer(1),
+  numStagingSlots: integer(1, 256),
   kvCacheBytes: orNull(integer(1)),
   gpuMemoryBytes: orNull(integer(1)),
   maxPieceBytes: integer(1),

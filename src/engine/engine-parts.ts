@@ -1,3 +1,5 @@
+import type { KvGeometry } from "../kv/geometry";
+import type { Connector } from "../offload/connector";
 import type { EngineInfo } from "../protocol/messages";
 import type { SamplingParams } from "../sampling/sampling-params";
 import type { Scheduler } from "../scheduler/scheduler";
@@ -10,6 +12,9 @@ export interface EngineParts {
   readonly info: EngineInfo;
   readonly scheduler: Scheduler;
   readonly runner: ModelRunner;
+  readonly geometry: KvGeometry;
+  /** The scheduler's connector, and the memory that it fills; null where KV is not offloaded. */
+  readonly offload: { readonly connector: Connector; readonly memory: { readonly bytes: number } } | null;
   readonly tokenizer: Tokenizer;
   /** Null where the model's files hold none; such a model continues text, but does not chat. */
   readonly chatTemplate: ChatTemplate | null;

@@ -4,10 +4,12 @@ import type { ModelConfig } from "../models/config";
 import { type ScratchSizes, scratchBytes } from "../models/scratch";
 import type { EngineConfig } from "../protocol/engine-config";
 import type { EngineInit } from "../protocol/messages";
+import { kvTransfersBytes } from "../runner/kv-transfers";
 import { type StepBufferSizes, stepBufferSizes } from "../runner/step-buffer";
 import { stepStateBytes } from "../runner/step-state";
 import { maxUnprocessedTokens, type SchedulerOptions } from "../scheduler/scheduler-options";
 import type { Checkpoint } from "./checkpoint";
+import { hostCacheBytes } from "./make-offload";
 
 /** Divides the GPU's memory; see planMemory for what it throws. */
 export function makeMemoryPlan(
@@ -21,7 +23,8 @@ export function makeMemoryPlan(
     weightBytes: layout.bytes,
     scratchBytes: (maxModelLen) =>
       scratchBytes(config, scratchSizes(engineConfig, maxModelLen)) +
-      stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen)),
+      stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen)) +
+      (hostCacheBytes(engineConfig) > 0 ? kvTransfersBytes(geometry, engineConfig.numStagingSlots) : 0),
     maxModelLen: init.maxModelLen ?? null,
     kvCacheBytes: engineConfig.kvCacheBytes,
     gpuMemoryBytes: engineConfig.gpuMemoryBytes,

@@ -49,7 +49,7 @@ describe("a request's way through the engine", () => {
       {
         kind: "done",
         finishReason: "stop",
-        usage: { promptTokens: 3, completionTokens: 3, cachedTokens: 0 },
+        usage: { promptTokens: 3, completionTokens: 3, cachedTokens: 0, cachedTokensByTier: { gpu: 0, host: 0 } },
         timings: expect.any(Object),
       },
     ]);
@@ -235,7 +235,7 @@ describe("the engine's end", () => {
   const lost = new CairnError("device_lost", "gone", { reason: "unknown" });
 
   it.each<[string, ModelRunner["submit"]]>([
-    ["rejects", () => Promise.reject(lost)],
+    ["rejects", () => ({ landed: Promise.reject(lost), transfers: [] })],
     [
       "throws",
       () => {

@@ -1,3 +1,5 @@
+import type { TransferResult } from "../offload/transfer-job";
+import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
 import type { EngineInfo, GenerateEvent, GenerateRequest, Usage } from "../protocol/messages";
 import type { Request } from "../scheduler/request";
 import type { RequestUpdate } from "../scheduler/request-update";
@@ -5,8 +7,9 @@ import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output"
 import { IncrementalDecoder } from "../tokenizer/incremental-decoder";
 import { assert, CairnError, toWireError } from "../util/errors";
 import type { EngineParts } from "./engine-parts";
+import { collectKvStats } from "./kv-stats";
 import { OutputProcessor } from "./output-processor";
-import { prepareRequest } from "./prepare-request";
+import { preparePrefetch, prepareRequest } from "./prepare-request";
 
 export type GenerateSink = (event: GenerateEvent) => void;
 
@@ -16,14 +19,22 @@ interface LiveRequest {
   readonly output: OutputProcessor;
 }
 
+/** Somebody who waits for the end of a prefetch. */
+interface Prefetch {
+  resolve(result: PrefetchResult): void;
+  reject(error: unknown): void;
+}
+
 type Command =
   | { readonly kind: "add"; readonly live: LiveRequest }
+  | { readonly kind: "prefetch"; readonly request: Request; readonly prefetch: Prefetch }
+  | { readonly kind: "clear"; readonly tiers: readonly KvTier[]; done(): void }
   | { readonly kind: "abort"; readonly requestId: string };
 
-interface Completion {
-  readonly output: SchedulerOutput;
-  readonly result: StepResult;
-}
+/** Something that came back: a step, or a copy. */
+type Completion =
+  | { readonly kind: "step"; readonly output: SchedulerOutput; readonly result: StepResult }
+  | { readonly kind: "transfer"; readonly result: TransferResult };
 
 /**
  * The step loop: schedule -> submit -> update when the ids arrive, and ids -> events for each request's sink. It submits
@@ -44,8 +55,13 @@ export class Engine {
   readonly #now: () => number;
   /** Requests whose last event was not sent yet. */
   readonly #live = new Map<string, LiveRequest>();
+  readonly #prefetches = new Map<string, Prefetch>();
   readonly #commands: Command[] = [];
   readonly #completions: Completion[] = [];
+  /** Copies whose result has not come. */
+  #numTransfers = 0;
+  #deadlineMs = Number.POSITIVE_INFINITY;
+  #deadlineTimer: ReturnType<typeof setTimeout> | undefined;
   #isStepDue = false;
   /** Why the engine takes no more requests: the runner failed, an invariant broke, or it was disposed. */
   #failure: CairnError | null = null;
@@ -76,6 +92,29 @@ export class Engine {
   /** Ends a request with code `aborted`; no effect on one that ended or never was. */
   abort(requestId: string): void {
     if (this.#live.has(requestId)) this.#command({ kind: "abort", requestId });
+  }
+
+  /** What the KV cache holds and did. */
+  kvStats(): KvStats {
+    return collectKvStats(this.#parts);
+  }
+
+  /** Empties these tiers, before the next step. Requests that run keep what they hold; what is computed later is kept again. */
+  async kvClear(tiers: readonly KvTier[]): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    await new Promise<void>((done) => this.#command({ kind: "clear", tiers, done }));
+  }
+
+  /**
+   * Brings what the host tier has of a prompt to the GPU; computes nothing, and makes no room that is not there. Rejects as
+   * `generate` fails.
+   */
+  async kvPrefetch({ requestId, input, cacheSalt }: PrefetchRequest): Promise<PrefetchResult> {
+    if (this.#failure) throw this.#failure;
+    const request = preparePrefetch({ requestId, input, cacheSalt }, this.#parts);
+    return await new Promise<PrefetchResult>((resolve, reject) => {
+      this.#command({ kind: "prefetch", request, prefetch: { resolve, reject } });
+    });
   }
 
   /** Ends every request with code `disposed` and frees what the runner holds. Idempotent. */
@@ -117,7 +156,9 @@ export class Engine {
       for (const completion of this.#completions.splice(0)) this.#complete(completion);
       for (const command of this.#commands.splice(0)) this.#obey(command);
       this.#submitSteps();
-      if (this.#parts.scheduler.numInFlightSteps === 0) this.#checkIdle();
+      this.#endPrefetches();
+      this.#armDeadline();
+      this.#checkIdle();
     } catch (error) {
       this.#fail(error);
     }
@@ -130,19 +171,29 @@ export class Engine {
   }
 
   #submit(output: SchedulerOutput): void {
-    const submitted = this.#parts.runner.submit(output);
-    submitted.then(
-      (result) => {
-        this.#completions.push({ output, result });
-        this.#wake();
-      },
+    const { landed, transfers } = this.#parts.runner.submit(output);
+    landed.then(
+      (result) => this.#completed({ kind: "step", output, result }),
       (error) => this.#fail(error),
     );
+    this.#numTransfers += transfers.length;
+    for (const transfer of transfers) transfer.then((result) => this.#completed({ kind: "transfer", result }));
     const nowMs = this.#now();
     for (const { requestId } of output.scheduled) this.#live.get(requestId)?.output.markScheduled(nowMs);
   }
 
-  #complete({ output, result }: Completion): void {
+  #completed(completion: Completion): void {
+    this.#completions.push(completion);
+    this.#wake();
+  }
+
+  #complete(completion: Completion): void {
+    if (completion.kind === "transfer") {
+      this.#numTransfers -= 1;
+      this.#parts.scheduler.completeTransfers([completion.result]);
+      return;
+    }
+    const { output, result } = completion;
     for (const update of this.#parts.scheduler.update(output, result)) {
       const live = this.#live.get(update.requestId);
       assert(live, () => `an update for request ${update.requestId}, which is not live`);
@@ -173,9 +224,37 @@ export class Engine {
         this.#parts.scheduler.addRequest(live.request);
         live.sink({ kind: "started", promptTokenIds: live.request.promptTokenIds });
       });
+    } else if (command.kind === "prefetch") {
+      this.#startPrefetch(command.request, command.prefetch);
+    } else if (command.kind === "clear") {
+      if (command.tiers.includes("gpu")) this.#parts.scheduler.resetPrefixCache();
+      if (command.tiers.includes("host")) this.#parts.scheduler.clearTiers();
+      command.done();
     } else {
       const live = this.#live.get(command.requestId);
       if (live) this.#endWithError(live, new CairnError("aborted", "The request was aborted."));
+    }
+  }
+
+  #startPrefetch(request: Request, prefetch: Prefetch): void {
+    try {
+      this.#parts.scheduler.addRequest(request);
+      this.#prefetches.set(request.requestId, prefetch);
+    } catch (error) {
+      prefetch.reject(error);
+    }
+  }
+
+  #endPrefetches(): void {
+    for (const {
+      requestId,
+      numPromptTokens,
+      numCachedTokens,
+      numExternalTokens,
+    } of this.#parts.scheduler.takePrefetched()) {
+      const tokens = { gpu: (numCachedTokens ?? 0) - numExternalTokens, host: numExternalTokens };
+      this.#prefetches.get(requestId)?.resolve({ promptTokens: numPromptTokens, tokens });
+      this.#prefetches.delete(requestId);
     }
   }
 
@@ -194,8 +273,25 @@ export class Engine {
     sink({ kind: "error", error: toWireError(error) });
   }
 
+  /** A request that waits for a tier is asked again by its deadline, also if nothing else happens until then. */
+  #armDeadline(): void {
+    const { nextDeadlineMs } = this.#parts.scheduler;
+    if (nextDeadlineMs === this.#deadlineMs) return;
+    this.#deadlineMs = nextDeadlineMs;
+    clearTimeout(this.#deadlineTimer);
+    if (nextDeadlineMs === Number.POSITIVE_INFINITY) return;
+    this.#deadlineTimer = setTimeout(
+      () => {
+        this.#deadlineMs = Number.POSITIVE_INFINITY;
+        this.#wake();
+      },
+      Math.max(0, nextDeadlineMs - this.#now()),
+    );
+  }
+
   #checkIdle(): void {
     const { scheduler } = this.#parts;
+    if (scheduler.numInFlightSteps + this.#numTransfers > 0 || scheduler.numDeferred > 0) return;
     assert(!scheduler.hasUnfinished, "requests wait, but nothing runs and nothing can be scheduled");
     scheduler.checkIntegrity();
   }
@@ -207,15 +303,25 @@ export class Engine {
     this.#failure = thrown instanceof CairnError ? thrown : CairnError.fromWire(wire);
     for (const { sink } of this.#live.values()) sink({ kind: "error", error: wire });
     this.#live.clear();
+    const waiting = [...this.#prefetches.values()];
+    for (const command of this.#commands) {
+      if (command.kind === "prefetch") waiting.push(command.prefetch);
+      if (command.kind === "clear") command.done();
+    }
+    for (const { reject } of waiting) reject(this.#failure);
+    this.#prefetches.clear();
+    clearTimeout(this.#deadlineTimer);
     this.#commands.length = 0;
     this.#completions.length = 0;
   }
 }
 
-function usageOf({ numPromptTokens, outputTokenIds, numCachedTokens }: Request): Usage {
+function usageOf({ numPromptTokens, outputTokenIds, numCachedTokens, numExternalTokens }: Request): Usage {
+  const cachedTokens = numCachedTokens ?? 0;
   return {
     promptTokens: numPromptTokens,
     completionTokens: outputTokenIds.length,
-    cachedTokens: numCachedTokens ?? 0,
+    cachedTokens,
+    cachedTokensByTier: { gpu: cachedTokens - numExternalTokens, host: numExternalTokens },
   };
 }

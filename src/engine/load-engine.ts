@@ -11,10 +11,13 @@ import { buildDecoder } from "../models/decoder";
 import { allocateScratch } from "../models/scratch";
 import { tensorType } from "../models/weight-layout";
 import { ModelWeights } from "../models/weights";
+import type { HostSlots } from "../offload/transfer-job";
 import type { EngineConfig } from "../protocol/engine-config";
 import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages";
 import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
+import { KvTransfers } from "../runner/kv-transfers";
+import type { DelayMap } from "../runner/staging-ring";
 import { allocateStepState } from "../runner/step-state";
 import type { StepObserver } from "../runner/step-trace";
 import { Scheduler } from "../scheduler/scheduler";
@@ -25,6 +28,7 @@ import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
 import { makeMemoryPlan, makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
+import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
 
 export interface LoadContext {
   readonly gpu: GPU;
@@ -32,13 +36,17 @@ export interface LoadContext {
   readonly signal: AbortSignal;
   /** Sees the logits of every step; for tests. */
   readonly observeLogits?: LogitsObserver;
+  /** Holds back the map of every store; for tests. */
+  readonly delayMap?: DelayMap;
   /** Sees every step being submitted and landing; for tests. */
   readonly observeSteps?: StepObserver;
 }
 
 export interface LoadedParts extends EngineParts {
+  readonly offload: Offload | null;
   /** What `scheduler` was made from. */
   readonly schedulerOptions: SchedulerOptions;
+  readonly engineConfig: EngineConfig;
 }
 
 /**
@@ -80,17 +88,23 @@ async function loadOnDevice(
   const { config, tokenizer, chatTemplate, generation } = checkpoint;
   // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
   const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
-  const { runner, numBlocks } = await makeRunner(gpu, variant, checkpoint, geometry, memory, engineConfig, context);
+  const hostMemory = makeHostMemory(geometry, engineConfig);
+  const made = await makeRunner(gpu, variant, checkpoint, geometry, memory, hostMemory, engineConfig, context);
+  const { runner, numBlocks } = made;
   const { maxModelLen } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
+  const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, () => performance.now());
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
   const { bytes } = checkpoint.layout;
   context.onProgress({ phase: "ready", loaded: bytes, total: bytes });
   return {
     info: engineInfo(gpu, variant, checkpoint, geometry, numBlocks, maxModelLen),
-    scheduler: new Scheduler(schedulerOptions),
+    scheduler: new Scheduler(schedulerOptions, offload ? [offload.connector] : []),
     schedulerOptions,
+    engineConfig,
     runner,
+    geometry,
+    offload,
     tokenizer,
     chatTemplate,
     eosTokenIds: [...new Set([...config.eosTokenIds, ...endOfTurn])],
@@ -106,6 +120,7 @@ async function makeRunner(
   checkpoint: Checkpoint,
   geometry: KvGeometry,
   { maxModelLen, numBlocks, minBlocks }: MemoryPlan,
+  hostSlots: HostSlots | null,
   engineConfig: EngineConfig,
   context: LoadContext,
 ): Promise<{ runner: GpuModelRunner; numBlocks: number }> {
@@ -118,6 +133,10 @@ async function makeRunner(
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
   const state = allocateStepState(buffers, sizes);
+  const { numStagingSlots } = engineConfig;
+  const delayMap = context.delayMap ?? null;
+  const transfers =
+    hostSlots && new KvTransfers({ gpu, buffers, pool, hostSlots, geometry, numStagingSlots, epoch: 0, delayMap });
 
   // Compiles that began cannot be called back, and keep the next load waiting.
   throwIfAborted(context.signal);
@@ -153,6 +172,7 @@ async function makeRunner(
     vocabSize: config.vocabSize,
     submitTargetMs: engineConfig.submitTargetMs,
     maxInFlightSteps: engineConfig.maxInFlightSteps,
+    transfers,
     profiler: engineConfig.profile ? new Profiler(gpu, buffers) : null,
     observeLogits: context.observeLogits ?? null,
     observeSteps: context.observeSteps ?? null,

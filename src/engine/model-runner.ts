@@ -1,11 +1,20 @@
+import type { TransferResult } from "../offload/transfer-job";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
+
+/** What comes of a step. */
+export interface SubmittedStep {
+  /** Rejects with `device_lost`, `gpu_error`, `out_of_memory` or `disposed`; those of later steps then reject too. */
+  readonly landed: Promise<StepResult>;
+  /** One a transfer job: stores, then loads, each in the step's order. None rejects; they may resolve in any order, before or after the step landed. */
+  readonly transfers: readonly Promise<TransferResult>[];
+}
 
 /** What the step loop needs of the data plane. The GPU one is in runner/; tests use a scripted one. */
 export interface ModelRunner {
   /**
-   * Encodes and submits one step. Synchronous up to the queue submit. Steps run, and resolve, in the order of the calls;
-   * several may be in flight. Rejects with `device_lost`, `gpu_error` or `out_of_memory`; later steps then reject too.
+   * Encodes and submits one step: its stores, its loads, then its tokens, if it has any. Synchronous up to the queue submit.
+   * Steps run, and land, in the order of the calls; several may be in flight.
    */
-  submit(output: SchedulerOutput): Promise<StepResult>;
+  submit(output: SchedulerOutput): SubmittedStep;
   dispose(): void;
 }

@@ -1,3 +1,4 @@
+import type { PrefetchRequest } from "../protocol/kv-messages";
 import type { GenerateRequest, PromptInput } from "../protocol/messages";
 import type { SamplingParams } from "../sampling/sampling-params";
 import { Request } from "../scheduler/request";
@@ -24,6 +25,19 @@ export function prepareRequest(request: GenerateRequest, parts: EngineParts): Re
     priority,
     usePrefixCache,
     cacheSalt,
+  });
+}
+
+/** A request that generates nothing; throws as `prepareRequest`. */
+export function preparePrefetch({ requestId, input, cacheSalt }: PrefetchRequest, parts: EngineParts): Request {
+  return new Request({
+    requestId,
+    promptTokenIds: encodePrompt(input, parts),
+    sampling: { ...OPENAI_SAMPLING, seed: [0, 0] },
+    maxTokens: 1,
+    eosTokenIds: [],
+    cacheSalt,
+    isPrefetch: true,
   });
 }
 

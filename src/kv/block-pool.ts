@@ -1,5 +1,6 @@
 import { assert, CairnError } from "../util/errors";
-import { Block } from "./block";
+import { Block, type CachedChunk } from "./block";
+import type { KvKey } from "./chunk";
 import { FreeBlockQueue } from "./free-block-queue";
 import { NULL_BLOCK_ID } from "./geometry";
 
@@ -13,7 +14,7 @@ export class BlockPool {
   readonly nullBlock: Block;
   readonly #blocks: readonly Block[];
   readonly #freeQueue: FreeBlockQueue;
-  readonly #cached = new Map<string, Block>();
+  readonly #cached = new Map<KvKey, Block>();
   /** Blocks looked up, touched, handed out or given back since the pool was made. */
   numVisited = 0;
 
@@ -37,13 +38,21 @@ export class BlockPool {
     return this.#freeQueue.length;
   }
 
+  get numCachedBlocks(): number {
+    return this.#cached.size;
+  }
+
   /** Ids of the free blocks in the order in which they will be handed out. */
   get freeBlockIds(): number[] {
     return Array.from(this.#freeQueue, (block) => block.blockId);
   }
 
+  block(blockId: number): Block {
+    return this.#blocks[blockId];
+  }
+
   /** The block of that name, free or not. */
-  lookup(cacheKey: string): Block | undefined {
+  lookup(cacheKey: KvKey): Block | undefined {
     this.numVisited += 1;
     return this.#cached.get(cacheKey);
   }
@@ -52,12 +61,28 @@ export class BlockPool {
    * Makes a held block's content known under `cacheKey`. Where the key has a block already this one stays unknown: block
    * tables only grow, so neither can take the other's place.
    */
-  publish(block: Block, cacheKey: string): void {
+  publish(block: Block, cacheKey: KvKey): void {
     assert(block.refCount > 0, () => `block ${block.blockId} is published, but nobody holds it`);
     this.numVisited += 1;
     if (block.cacheKey !== null || this.#cached.has(cacheKey)) return;
     block.cacheKey = cacheKey;
     this.#cached.set(cacheKey, block);
+  }
+
+  /** Cached blocks make up a chunk: with it they can be stored when nobody names them any more. */
+  markChunk(chunk: CachedChunk): void {
+    if (chunk.blocks.every(({ cacheKey }) => cacheKey !== null)) for (const block of chunk.blocks) block.chunk = chunk;
+  }
+
+  /** Whole chunks that lose a block when the next `numBlocks` blocks are handed out, each once, in that order. */
+  nextEvicted(numBlocks: number): CachedChunk[] {
+    const chunks = new Set<CachedChunk>();
+    let numSeen = 0;
+    for (const { chunk } of this.#freeQueue) {
+      if (numSeen++ === numBlocks) break;
+      if (chunk?.blocks.every((block) => block.chunk === chunk)) chunks.add(chunk);
+    }
+    return [...chunks];
   }
 
   /** One reference more for each block; free ones leave the queue. */
@@ -107,13 +132,13 @@ export class BlockPool {
 
   /** Empties the prefix cache; those who hold blocks keep them. */
   resetPrefixCache(): void {
-    for (const block of this.#cached.values()) block.cacheKey = null;
-    this.#cached.clear();
+    for (const block of [...this.#cached.values()]) this.#forget(block);
   }
 
   #forget(block: Block): void {
     if (block.cacheKey !== null) this.#cached.delete(block.cacheKey);
     block.cacheKey = null;
+    block.chunk = null;
   }
 
   /**

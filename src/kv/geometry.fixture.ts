@@ -32,7 +32,11 @@ export function configWithWindows(windows: readonly (number | null)[]): ModelCon
   };
 }
 
-/** Byte sizes are those of whole blocks, whatever the block size: nothing in the control plane counts bytes. */
-export function geometryWithWindows(windows: readonly (number | null)[], blockSize = BLOCK_SIZE): KvGeometry {
-  return { ...makeKvGeometry(configWithWindows(windows), "f32"), blockSize };
+/** Byte sizes are those of BLOCK_SIZE, whatever the block size: the control plane only adds them up. */
+export function geometryWithWindows(
+  windows: readonly (number | null)[],
+  blockSize = BLOCK_SIZE,
+  blocksPerChunk = 1,
+): KvGeometry {
+  return { ...makeKvGeometry(configWithWindows(windows), "f32"), blockSize, blocksPerChunk };
 }

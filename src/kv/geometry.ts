@@ -1,6 +1,7 @@
 import type { LayerConfig, ModelConfig } from "../models/config";
 import { CairnError } from "../util/errors";
 import { ceilDiv } from "../util/math";
+import { chooseBlocksPerChunk } from "./chunk";
 
 export type KvDtype = "f16" | "f32";
 
@@ -36,6 +37,8 @@ export interface KvGeometry {
   readonly layerSlotBytes: number;
   /** numLayerSlots * layerSlotBytes */
   readonly pageBytes: number;
+  /** Blocks in a chunk, see chunk.ts. */
+  readonly blocksPerChunk: number;
 }
 
 /** Layer slots [firstLayerSlot, firstLayerSlot + numLayerSlots) of every page, in one buffer: [block][layer slot]... */
@@ -65,6 +68,7 @@ export function makeKvGeometry(config: ModelConfig, dtype: KvDtype): KvGeometry 
   const numLayerSlots = Math.min(...kinds.map((kind) => kind.layers.length));
   const groups = kinds.flatMap((kind) => splitIntoGroups(kind, numLayerSlots));
   const layerSlotBytes = 2 * config.numKvHeads * BLOCK_SIZE * config.headDim * BYTES_PER_ELEMENT[dtype];
+  const pageBytes = numLayerSlots * layerSlotBytes;
   return {
     dtype,
     blockSize: BLOCK_SIZE,
@@ -73,7 +77,8 @@ export function makeKvGeometry(config: ModelConfig, dtype: KvDtype): KvGeometry 
     groups,
     numLayerSlots,
     layerSlotBytes,
-    pageBytes: numLayerSlots * layerSlotBytes,
+    pageBytes,
+    blocksPerChunk: chooseBlocksPerChunk({ blockSize: BLOCK_SIZE, groups, pageBytes }),
   };
 }
 

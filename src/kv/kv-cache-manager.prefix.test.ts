@@ -38,7 +38,7 @@ describe("findPrefix", () => {
     const { freeBlockIds } = cache;
     const request = new TestRequest(0, tokens(1, 13));
     const hit = cache.findPrefix(request);
-    expect(hit.blocks.map((group) => group.map(({ blockId }) => blockId))).toEqual([[1, 2, 3]]);
+    expect(hit.blocks.map((group) => group.map((block) => block?.blockId))).toEqual([[1, 2, 3]]);
     expect(hit.numFreeBlocks).toBe(1);
     expect(cache.findPrefix(request)).toEqual(hit);
     expect(cache.freeBlockIds).toEqual(freeBlockIds);

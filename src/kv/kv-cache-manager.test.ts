@@ -81,7 +81,7 @@ describe("one full group", () => {
     feed(cache, request, 5);
     cache.checkIntegrity();
     const [[block]] = cache.findPrefix(request).blocks;
-    block.refCount += 1;
+    block!.refCount += 1;
     expect(() => cache.checkIntegrity()).toThrow(
       expect.objectContaining({ data: { blockId: 1, refCount: 2, numReferences: 1 } }),
     );

@@ -1,11 +1,14 @@
 import { assert } from "../util/errors";
 import { ceilDiv } from "../util/math";
-import type { Block } from "./block";
+import type { Block, CachedChunk } from "./block";
+import { BlockLeases } from "./block-leases";
 import { BlockPool } from "./block-pool";
 import { BlockTable, type TableEntries } from "./block-table";
+import { kvKey } from "./chunk";
 import type { KvGeometry } from "./geometry";
 import type { PrefixHashes } from "./prefix-hashes";
-import { longestPrefix, numBlocksBehind } from "./prefix-match";
+import { firstBlockSeen, longestPrefix } from "./prefix-match";
+import { numStorableTokens } from "./store-boundary";
 
 /** What the cache has to know of a request. */
 export interface KvRequest {
@@ -26,14 +29,23 @@ export interface NewBlocks extends TableEntries {
   readonly group: number;
 }
 
-/** What the prefix cache has for a request. Good until the next change of the cache; nothing is held by it. */
+/** What there is for a request. Good until the next change of the cache; nothing is held by it. */
 export interface PrefixHit {
   /** A multiple of the block size, less than the request's known tokens. */
   readonly numTokens: number;
-  /** By group: what the first query behind the prefix sees. */
-  readonly blocks: readonly (readonly Block[])[];
+  /** By group: what the first query behind the prefix sees; null where it has to be loaded. */
+  readonly blocks: readonly (readonly (Block | null)[])[];
   /** Those of them that are free now, and will not be any more. */
   readonly numFreeBlocks: number;
+  /** Those that have to be loaded. */
+  readonly numMissingBlocks: number;
+}
+
+/** An entry of a row's block table in one group. */
+export interface BlockEntry {
+  readonly group: number;
+  readonly index: number;
+  readonly blockId: number;
 }
 
 interface Row {
@@ -58,10 +70,12 @@ export class KvCacheManager {
   readonly #geometry: KvGeometry;
   readonly #pool: BlockPool;
   readonly #rows = new Map<number, Row>();
+  readonly leases: BlockLeases;
 
   constructor(geometry: KvGeometry, numBlocks: number) {
     this.#geometry = geometry;
     this.#pool = new BlockPool(numBlocks);
+    this.leases = new BlockLeases(this.#pool);
   }
 
   get numUsableBlocks(): number {
@@ -70,6 +84,11 @@ export class KvCacheManager {
 
   get numFreeBlocks(): number {
     return this.#pool.numFreeBlocks;
+  }
+
+  /** Blocks that a request can hit. */
+  get numCachedBlocks(): number {
+    return this.#pool.numCachedBlocks;
   }
 
   /** Ids of the free blocks in the order in which they will be handed out. */
@@ -82,32 +101,65 @@ export class KvCacheManager {
     return this.#pool.numVisited;
   }
 
-  /** The longest cached prefix of a request that leaves it one token to compute: without one there are no logits. */
-  findPrefix({ prefixHashes, numTokens }: KvRequest): PrefixHit {
-    const { blockSize, groups } = this.#geometry;
-    const cachedBlock = (group: number, index: number) =>
-      prefixHashes ? this.#pool.lookup(cacheKey(group, prefixHashes.at(index))) : undefined;
-    const maxBlocks = prefixHashes ? Math.floor((numTokens - 1) / blockSize) : 0;
-    const numBlocks = longestPrefix(this.#geometry, maxBlocks, (group, index) => !!cachedBlock(group, index));
-    const blocks = groups.map(({ window }, group) => {
-      const numSeen = Math.min(numBlocks, numBlocksBehind(window, blockSize) ?? numBlocks);
-      return Array.from({ length: numSeen }, (_, i) => cachedBlock(group, numBlocks - numSeen + i)!);
-    });
-    const numFreeBlocks = blocks.flat().filter(({ refCount }) => refCount === 0).length;
-    return { numTokens: numBlocks * blockSize, blocks, numFreeBlocks };
+  /** Whether the prefix cache has a request's block, whose ids must all be known. */
+  isCached({ prefixHashes }: KvRequest, group: number, index: number): boolean {
+    return prefixHashes !== null && this.#pool.lookup(kvKey(group, prefixHashes.at(index))) !== undefined;
   }
 
-  /** Begins a row's block tables with a hit's blocks: those of all groups are held before anything is allocated. */
-  admit(row: number, hit: PrefixHit): void {
+  /** The longest cached prefix of a request that leaves it one token to compute: without one there are no logits. */
+  findPrefix(request: KvRequest): PrefixHit {
+    const maxBlocks = request.prefixHashes ? Math.floor((request.numTokens - 1) / this.#geometry.blockSize) : 0;
+    const isCached = (group: number, index: number) => this.isCached(request, group, index);
+    return this.prefixOf(request, longestPrefix(this.#geometry, maxBlocks, isCached));
+  }
+
+  /** A prefix of `numBlocks` blocks, parts of which may have to be loaded. */
+  prefixOf({ prefixHashes }: KvRequest, numBlocks: number): PrefixHit {
+    const { blockSize, groups } = this.#geometry;
+    const blocks = groups.map(({ window }, group) => {
+      const first = firstBlockSeen(window, blockSize, numBlocks);
+      return Array.from(
+        { length: numBlocks - first },
+        (_, i) => this.#pool.lookup(kvKey(group, prefixHashes!.at(first + i))) ?? null,
+      );
+    });
+    return {
+      numTokens: numBlocks * blockSize,
+      blocks,
+      numFreeBlocks: blocks.flat().filter((block) => block?.refCount === 0).length,
+      numMissingBlocks: blocks.flat().filter((block) => block === null).length,
+    };
+  }
+
+  /**
+   * Begins a row's block tables with a hit's blocks: those of all groups are held before anything is allocated. Blocks
+   * for what is missing are taken from the pool, which must have them; returns their entries, by index.
+   */
+  admit(row: number, hit: PrefixHit): BlockEntry[] {
     assert(!this.#rows.has(row), () => `row ${row} has block tables already`);
     const numBlocks = hit.numTokens / this.#geometry.blockSize;
-    const tables = hit.blocks.map((blocks) => {
-      this.#pool.touch(blocks);
-      const table = new BlockTable(this.#pool.nullBlock, numBlocks - blocks.length);
-      table.append(blocks);
+    this.#pool.touch(hit.blocks.flat().filter((block) => block !== null));
+    const missing = this.#pool.allocate(hit.numMissingBlocks);
+    assert(missing, () => `${hit.numMissingBlocks} blocks are to be loaded, ${this.numFreeBlocks} are free`);
+    const entries: BlockEntry[] = [];
+    const tables = hit.blocks.map((found, group) => {
+      const firstIndex = numBlocks - found.length;
+      const table = new BlockTable(this.#pool.nullBlock, firstIndex);
+      found.forEach((block, i) => {
+        const entry = block ?? missing.shift()!;
+        if (!block) entries.push({ group, index: firstIndex + i, blockId: entry.blockId });
+        table.append([entry]);
+      });
       return table;
     });
     this.#rows.set(row, { tables, numPublishedBlocks: numBlocks });
+    return entries.sort((a, b) => a.index - b.index);
+  }
+
+  /** Lets others hit what a load has brought to entries of the request's tables. */
+  publishLoaded(request: KvRequest, entries: readonly BlockEntry[]): void {
+    const { tables } = this.#rowOf(request);
+    for (const { group, index } of entries) this.#publishAt(tables[group], group, index, request.prefixHashes!);
   }
 
   /** Gives back the blocks that no query sees any more. */
@@ -152,17 +204,31 @@ export class KvCacheManager {
    * ids are known. A window may have gone over a block before its last id was known; it is lost to the cache.
    */
   publish(request: KvRequest): void {
-    const { prefixHashes, numTokens, numComputedTokens } = request;
+    const { prefixHashes } = request;
     if (!prefixHashes) return;
     const row = this.#rowOf(request);
-    const numFullBlocks = Math.floor(Math.min(numComputedTokens, numTokens) / this.#geometry.blockSize);
+    const numFullBlocks = Math.floor(numStorableTokens(request) / this.#geometry.blockSize);
     for (let index = row.numPublishedBlocks; index < numFullBlocks; index++) {
       row.tables.forEach((table, group) => {
-        const block = table.heldAt(index);
-        if (block) this.#pool.publish(block, cacheKey(group, prefixHashes.at(index)));
+        this.#publishAt(table, group, index, prefixHashes);
       });
     }
     row.numPublishedBlocks = Math.max(row.numPublishedBlocks, numFullBlocks);
+  }
+
+  /** The block that the request holds at an entry; null where the entry holds the null block or does not exist. */
+  blockAt(request: KvRequest, group: number, index: number): number | null {
+    return this.#rowOf(request).tables[group].heldAt(index)?.blockId ?? null;
+  }
+
+  /** Blocks that leases alone hold: their requests have lost or left them. */
+  get numBlocksOnlyLeased(): number {
+    return numHeldOnlyBy(countEach(this.leases.blocks));
+  }
+
+  /** Chunks of the prefix cache that lose a block when the next `numBlocks` blocks are handed out. */
+  nextEvicted(numBlocks: number): CachedChunk[] {
+    return this.#pool.nextEvicted(numBlocks);
   }
 
   /** Gives back all blocks of a row. No step that names them may be unprocessed. */
@@ -183,7 +249,7 @@ export class KvCacheManager {
 
   /** Blocks that these rows hold and no others: what becomes free with them. */
   numBlocksHeldByOnly(rows: readonly number[]): number {
-    return [...this.#countReferences(rows)].filter(([block, count]) => block.refCount === count).length;
+    return numHeldOnlyBy(countEach(rows.flatMap((row) => this.#heldBlocks(row))));
   }
 
   /** A row's block table in one group, null blocks (id 0) included. */
@@ -196,17 +262,21 @@ export class KvCacheManager {
     return [...this.#rows.keys()];
   }
 
-  /** Throws `internal`, with the numbers, unless each block is either free or named by as many tables as it counts. */
+  /** Throws `internal`, with the numbers, unless each block is either free or named by as many tables and leases as it counts. */
   checkIntegrity(): void {
-    this.#pool.checkIntegrity(this.#countReferences(this.rows));
+    const held = this.rows.flatMap((row) => this.#heldBlocks(row));
+    this.#pool.checkIntegrity(countEach([...held, ...this.leases.blocks]));
   }
 
-  #countReferences(rows: readonly number[]): Map<Block, number> {
-    const references = new Map<Block, number>();
-    for (const row of rows) {
-      for (const block of this.#heldBlocks(row)) references.set(block, (references.get(block) ?? 0) + 1);
-    }
-    return references;
+  #publishAt(table: BlockTable, group: number, index: number, prefixHashes: PrefixHashes): void {
+    const block = table.heldAt(index);
+    if (!block) return;
+    const key = kvKey(group, prefixHashes.at(index));
+    this.#pool.publish(block, key);
+    const { blocksPerChunk } = this.#geometry;
+    if ((index + 1) % blocksPerChunk !== 0) return;
+    const blocks = Array.from({ length: blocksPerChunk }, (_, i) => table.heldAt(index + 1 - blocksPerChunk + i));
+    if (blocks.every((each) => each !== null)) this.#pool.markChunk({ key, blocks });
   }
 
   #rowOf({ row: index }: KvRequest): Row {
@@ -230,6 +300,13 @@ export class KvCacheManager {
   }
 }
 
-function cacheKey(group: number, hash: string): string {
-  return `${group}/${hash}`;
+function countEach(blocks: readonly Block[]): Map<Block, number> {
+  const counts = new Map<Block, number>();
+  for (const block of blocks) counts.set(block, (counts.get(block) ?? 0) + 1);
+  return counts;
+}
+
+/** Blocks that nobody names but those who are counted here. */
+function numHeldOnlyBy(references: ReadonlyMap<Block, number>): number {
+  return [...references].filter(([block, count]) => block.refCount === count).length;
 }

@@ -9,6 +9,11 @@ export function numBlocksBehind(window: number | null, blockSize: number): numbe
   return window === null ? null : ceilDiv(window - 1, blockSize);
 }
 
+/** The first of `numBlocks` blocks that the query behind them sees. */
+export function firstBlockSeen(window: number | null, blockSize: number, numBlocks: number): number {
+  return Math.max(0, numBlocks - (numBlocksBehind(window, blockSize) ?? numBlocks));
+}
+
 /**
  * The longest prefix of at most `maxBlocks` blocks at whose end every KV cache group has what it needs. A fixed point:
  * each group in turn can only shorten it, until none does.

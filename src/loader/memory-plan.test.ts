@@ -12,6 +12,7 @@ const GEOMETRY: KvGeometry = {
   numLayerSlots: 1,
   layerSlotBytes: 1024,
   pageBytes: 1024,
+  blocksPerChunk: 1,
 };
 
 const REQUEST: MemoryRequest = {

@@ -12,6 +12,20 @@ export interface EngineConfig {
   readonly usePrefixCache: boolean;
   /** Share of the KV cache, 0 to 1, that a new request leaves free for the growth of those that run. */
   readonly admissionWatermark: number;
+  /** Keep copies of KV blocks in RAM, so that what leaves the GPU is loaded and not computed again. Needs the prefix cache. */
+  readonly useHostCache: boolean;
+  /** Most bytes of RAM for these copies; null: an eighth of the device's memory, at most 1 GiB, 512 MiB where it is unknown. */
+  readonly hostCacheBytes: number | null;
+  /** When blocks are copied to RAM: as soon as they are computed, or before they are evicted, preempted, or given back at a request's end. */
+  readonly offloadPolicy: "storeOnCompute" | "storeOnEvict" | "storeOnPreempt" | "storeOnFinish";
+  /** Copy only what so many prompts have contained; 1 copies everything. */
+  readonly storeThreshold: number;
+  /** Which copies go first when the RAM is full. */
+  readonly hostEvictionPolicy: "lru" | "arc";
+  /** Most bytes of KV that one step moves between the GPU and RAM. */
+  readonly maxTransferBytesPerStep: number;
+  /** Copies to RAM that may be under way at once, each in a buffer of its own. */
+  readonly numStagingSlots: number;
   /** Bytes of the KV cache; null takes what fits beside the weights. */
   readonly kvCacheBytes: number | null;
   /** Bytes that weights, KV cache and buffers may take together; null asks the device's limits only. */

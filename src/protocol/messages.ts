@@ -1,5 +1,6 @@
 import type { SamplingParams } from "../sampling/sampling-params";
 import type { WireError } from "../util/errors";
+import type { KvStats, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "./kv-messages";
 
 /** What the page may set about the device. */
 export interface AdapterOptions {
@@ -85,8 +86,9 @@ export type FinishReason = "stop" | "length";
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** Prompt tokens whose KV was in the prefix cache. */
+  /** Prompt tokens whose KV was cached, on whatever tier. */
   readonly cachedTokens: number;
+  readonly cachedTokensByTier: TokensByTier;
 }
 
 /** Milliseconds, from the arrival of the request in the worker. */
@@ -122,6 +124,9 @@ export interface EngineWorkerApi {
   ): Promise<EngineInfo>;
   /** Starts a generation; events flow over `port`. Resolves when the request was accepted; never rejects (failures are `error` events). */
   generate(request: GenerateRequest, port: MessagePort): Promise<void>;
+  kvStats(): Promise<KvStats>;
+  kvClear(tiers: readonly KvTier[]): Promise<void>;
+  kvPrefetch(request: PrefetchRequest): Promise<PrefetchResult>;
   /** Ends every request with code `disposed`, frees the device. Idempotent. */
   dispose(): Promise<void>;
 }

@@ -18,8 +18,10 @@ import { updateBlockTables, updateBlockTablesGrid, updateBlockTablesVariant } fr
 import type { DeviceVariant } from "../kernels/variants";
 import { logitsStride } from "../models/scratch";
 import type { Op, StepShape } from "../models/step-shape";
+import type { StepTransfers, TransferResult } from "../offload/transfer-job";
 import type { NewRow, SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
-import { CairnError } from "../util/errors";
+import { assert, CairnError } from "../util/errors";
+import { failTransfers, type KvTransfers } from "./kv-transfers";
 import { ReadbackRing } from "./readback-ring";
 import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
@@ -45,14 +47,17 @@ export interface GpuModelRunnerParts {
   readonly vocabSize: number;
   readonly submitTargetMs: number;
   readonly maxInFlightSteps: number;
+  /** Null where nothing is offloaded: no step has transfers then. */
+  readonly transfers: KvTransfers | null;
   readonly profiler: Profiler | null;
   readonly observeLogits: LogitsObserver | null;
   readonly observeSteps: StepObserver | null;
 }
 
 /**
- * SchedulerOutput -> GPU commands -> ids. Up to `maxInFlightSteps` steps may be in flight. They run in the order of their
- * submits, and so do the writes of step buffer and rows between them, so one buffer of each kind serves all steps.
+ * SchedulerOutput -> GPU commands -> ids, and what became of its transfers. Up to `maxInFlightSteps` steps may be in
+ * flight. They run in the order of their submits, and so do the writes of step buffer and rows between them, so one buffer
+ * of each kind serves all steps.
  */
 export class GpuModelRunner {
   readonly #parts: GpuModelRunnerParts;
@@ -104,10 +109,21 @@ export class GpuModelRunner {
     };
   }
 
-  submit(output: SchedulerOutput): Promise<StepResult> {
-    const landing = this.#run(output, this.#landing);
-    this.#landing = landing;
-    return landing;
+  /** See ModelRunner. Throws `internal` for transfers that cannot be: without offload, or with too few free staging slots. */
+  submit(output: SchedulerOutput): { landed: Promise<StepResult>; transfers: Promise<TransferResult>[] } {
+    // Ahead of everything that the step writes.
+    const transfers = this.#transfer(output.transfers);
+    const landed = this.#run(output, this.#landing);
+    this.#landing = landed;
+    return { landed, transfers };
+  }
+
+  #transfer(step: StepTransfers): Promise<TransferResult>[] {
+    if (this.#failure) return failTransfers(step);
+    const { transfers } = this.#parts;
+    if (transfers) return transfers.submit(step);
+    assert(step.stores.length + step.loads.length === 0, "A step has transfers, but nothing is offloaded");
+    return [];
   }
 
   /** Synchronous up to the submit. Every step is read back, also one that samples nothing: that is how its end is known. */
@@ -131,7 +147,7 @@ export class GpuModelRunner {
 
   /** Submits a step whole; its ids will be in the slot. */
   #encode(output: SchedulerOutput): { readonly shape: StepShape; readonly slot: GPUBuffer } {
-    const { gpu, state, sizes, stages, profiler } = this.#parts;
+    const { gpu, state, sizes, profiler } = this.#parts;
     for (const row of output.newRows) this.#writeRow(row);
     const { words, shape, numBlockTableUpdates } = packStep(output, sizes);
     gpu.device.queue.writeBuffer(state.step, 0, words);
@@ -141,11 +157,7 @@ export class GpuModelRunner {
       const { pipeline, bindGroup } = this.#updateTables;
       encoder.dispatch(pipeline, bindGroup, updateBlockTablesGrid(numBlockTableUpdates));
     }
-    const stagesPerSubmit = this.#pacer.stagesPerSubmit(stages.length, shape.numTokens);
-    stages.forEach((stage, index) => {
-      if (index > 0 && index % stagesPerSubmit === 0) encoder.submit();
-      stage(encoder, shape);
-    });
+    if (shape.numTokens > 0) this.#encodeStages(encoder, shape);
     if (shape.numLogitRows > 0) {
       encoder.dispatch(this.#sample.pipeline, this.#sample.bindGroup, sampleGrid(shape.numLogitRows));
     }
@@ -153,6 +165,15 @@ export class GpuModelRunner {
     encoder.copy(this.#sampled, slot, slot.size);
     encoder.submit();
     return { shape, slot };
+  }
+
+  #encodeStages(encoder: Encoder, shape: StepShape): void {
+    const { stages } = this.#parts;
+    const stagesPerSubmit = this.#pacer.stagesPerSubmit(stages.length, shape.numTokens);
+    stages.forEach((stage, index) => {
+      if (index > 0 && index % stagesPerSubmit === 0) encoder.submit();
+      stage(encoder, shape);
+    });
   }
 
   #landed(output: SchedulerOutput, { numTokens }: StepShape, submittedMs: number): void {
@@ -178,9 +199,13 @@ export class GpuModelRunner {
     gpu.device.queue.writeBuffer(state.rows, row * SAMPLING_ROW_WORDS * 4, packSamplingRow(sampling));
   }
 
+  get #failure(): CairnError | null {
+    if (this.#isDisposed) return new CairnError("disposed", "The engine was disposed.");
+    return this.#parts.gpu.health.failure;
+  }
+
   #throwIfFailed(): void {
-    if (this.#isDisposed) throw new CairnError("disposed", "The engine was disposed.");
-    this.#parts.gpu.health.throwIfFailed();
+    if (this.#failure) throw this.#failure;
   }
 
   async #settle<T>(readback: Promise<T>): Promise<T> {

@@ -1,6 +1,12 @@
 import { expect, it } from "vitest";
-import type { SchedulerOutput } from "../scheduler/scheduler-output";
-import { blockTableOffset, LAST_SAMPLED, packStep, type StepBufferSizes, stepBufferBytes } from "./step-buffer";
+import {
+  blockTableOffset,
+  LAST_SAMPLED,
+  packStep,
+  type StepBatch,
+  type StepBufferSizes,
+  stepBufferBytes,
+} from "./step-buffer";
 
 const SIZES: StepBufferSizes = {
   maxTokens: 16,
@@ -12,10 +18,7 @@ const SIZES: StepBufferSizes = {
 };
 
 /** Row 2 decodes at position 20 with a new block in group 1; row 0 computes 4 prompt tokens from position 5 and samples. */
-const OUTPUT: SchedulerOutput = {
-  stepIndex: 7,
-  newRows: [],
-  numTokens: 5,
+const BATCH: StepBatch = {
   scheduled: [
     {
       requestId: "decode",
@@ -39,7 +42,7 @@ const OUTPUT: SchedulerOutput = {
 };
 
 it("packs every list behind the header, in the order that the header says", () => {
-  const { words, shape, numBlockTableUpdates } = packStep(OUTPUT, SIZES);
+  const { words, shape, numBlockTableUpdates } = packStep(BATCH, SIZES);
   expect([...words]).toEqual(
     [
       [5, 1, 2, 2], // tokens, decode tokens, prefill tiles, logit rows
@@ -72,8 +75,8 @@ it("packs every list behind the header, in the order that the header says", () =
 });
 
 it("a chunk that does not reach the last known token has no logit row", () => {
-  const [, prefill] = OUTPUT.scheduled;
-  const { shape } = packStep({ ...OUTPUT, scheduled: [{ ...prefill, samples: false }], numTokens: 4 }, SIZES);
+  const [, prefill] = BATCH.scheduled;
+  const { shape } = packStep({ scheduled: [{ ...prefill, samples: false }] }, SIZES);
   expect(shape).toEqual({
     numTokens: 4,
     numLogitRows: 0,
@@ -85,8 +88,8 @@ it("a chunk that does not reach the last known token has no logit row", () => {
 });
 
 it("puts single-token queries first, and logit rows in the order of the batch", () => {
-  const [decode, prefill] = OUTPUT.scheduled;
-  const { words, shape } = packStep({ ...OUTPUT, scheduled: [prefill, decode] }, SIZES);
+  const [decode, prefill] = BATCH.scheduled;
+  const { words, shape } = packStep({ scheduled: [prefill, decode] }, SIZES);
   const entry = (index: number) => [...words.subarray(4 * index, 4 * index + 4)];
   expect(entry(3)).toEqual([LAST_SAMPLED, 20, 2, 0]);
   expect(entry(4)).toEqual([100, 5, 0, 0]);
@@ -98,19 +101,19 @@ it("puts single-token queries first, and logit rows in the order of the batch", 
 });
 
 it("sends none through GEMV where there are too many", () => {
-  const { words, shape } = packStep(OUTPUT, { ...SIZES, gemvUpToTokens: 0 });
+  const { words, shape } = packStep(BATCH, { ...SIZES, gemvUpToTokens: 0 });
   expect([shape.numDecodeTokens, shape.numGemvTokens, words[9]]).toEqual([1, 0, 0]);
 });
 
 it("has room for the longest step: every row in two tiles, and with its whole tables from a prefix hit", () => {
   const blockIds = Array.from({ length: SIZES.maxBlocksPerRow }, (_, i) => 1 + i);
   const scheduled = [0, 1, 2, 3].map((row) => ({
-    ...OUTPUT.scheduled[1],
+    ...BATCH.scheduled[1],
     requestId: `r${row}`,
     row,
     blockTableUpdates: [0, 1].map((group) => ({ group, firstIndex: 0, blockIds })),
   }));
-  const { words, numBlockTableUpdates } = packStep({ ...OUTPUT, scheduled, numTokens: 16 }, SIZES);
+  const { words, numBlockTableUpdates } = packStep({ scheduled }, SIZES);
   expect(numBlockTableUpdates).toBe(80);
   // The bound counts 2 tiles more than there are, and room for 4 single-token queries that are none here.
   expect(stepBufferBytes(SIZES) - words.byteLength).toBe((2 + 4) * 16);

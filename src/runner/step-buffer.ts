@@ -42,6 +42,9 @@ export const LAST_SAMPLED = 0xffffffff;
 
 const HEADER_ENTRIES = 3;
 
+/** What the step buffer says. */
+export type StepBatch = Pick<SchedulerOutput, "scheduled">;
+
 export interface PackedStep {
   /** The step buffer's contents: entries of four u32, laid out as common/step.wgsl says. */
   readonly words: Uint32Array<ArrayBuffer>;
@@ -63,7 +66,7 @@ export function blockTableOffset(sizes: StepBufferSizes, group: number, row: num
   return (group * sizes.maxRows + row) * sizes.maxBlocksPerRow;
 }
 
-export function packStep(output: SchedulerOutput, sizes: StepBufferSizes): PackedStep {
+export function packStep({ scheduled }: StepBatch, sizes: StepBufferSizes): PackedStep {
   const tokens: number[] = [];
   const decodeTokens: number[] = [];
   const tiles: number[] = [];
@@ -71,13 +74,13 @@ export function packStep(output: SchedulerOutput, sizes: StepBufferSizes): Packe
   const updates: number[] = [];
   let maxDecodePosition = 0;
   const firstTokens = new Map<ScheduledRequest, number>();
-  for (const scheduled of singleTokensFirst(output.scheduled)) {
-    firstTokens.set(scheduled, tokens.length / 4);
-    pushTokens(tokens, scheduled);
+  for (const request of singleTokensFirst(scheduled)) {
+    firstTokens.set(request, tokens.length / 4);
+    pushTokens(tokens, request);
   }
-  for (const scheduled of output.scheduled) {
-    const { row, startPosition, numTokens } = scheduled;
-    const first = firstTokens.get(scheduled) as number;
+  for (const request of scheduled) {
+    const { row, startPosition, numTokens } = request;
+    const first = firstTokens.get(request) as number;
     if (numTokens === 1) {
       decodeTokens.push(first, 0, 0, 0);
       maxDecodePosition = Math.max(maxDecodePosition, startPosition);
@@ -86,8 +89,8 @@ export function packStep(output: SchedulerOutput, sizes: StepBufferSizes): Packe
         tiles.push(first + done, Math.min(sizes.prefillTileTokens, numTokens - done), 0, 0);
       }
     }
-    if (scheduled.samples) logitRows.push(first + numTokens - 1, row, startPosition + numTokens, 0);
-    for (const { group, firstIndex, blockIds } of scheduled.blockTableUpdates) {
+    if (request.samples) logitRows.push(first + numTokens - 1, row, startPosition + numTokens, 0);
+    for (const { group, firstIndex, blockIds } of request.blockTableUpdates) {
       const offset = blockTableOffset(sizes, group, row) + firstIndex;
       blockIds.forEach((blockId, index) => {
         updates.push(offset + index, blockId, 0, 0);

@@ -38,3 +38,13 @@ it("does not count the wait for the step before, short or long", () => {
   pacer.finished({ numStages: 10, numTokens: 100, submittedMs: 4010, landedMs: 6000 });
   expect(pacer.stagesPerSubmit(10, 100)).toBe(3);
 });
+
+it("learns nothing from a step that only moves blocks, except when the next one began", () => {
+  const pacer = new SubmitPacer(300);
+  expect(pacer.stagesPerSubmit(10, 0)).toBe(10);
+  run(pacer, 10, 0, 5000);
+  expect(pacer.stagesPerSubmit(10, 512)).toBe(1);
+  pacer.finished({ numStages: 10, numTokens: 100, submittedMs: 10, landedMs: 6000 }); // 1 ms a stage and token
+  expect(pacer.stagesPerSubmit(10, 100)).toBe(3);
+  expect(pacer.stagesPerSubmit(10, 0)).toBe(10);
+});

@@ -29,11 +29,11 @@ export function checkCounts(
   const numSampled = inFlight.filter(({ samples }) => samples).length;
   const isRight =
     status === expectedStatus &&
-    (row !== null) === (status === "running") &&
+    (row !== null) === (status === "running" || status === "loading") &&
     numInFlightTokens === numFed &&
     numOutputPlaceholders === numSampled &&
     numFed <= numComputedTokens &&
-    numComputedTokens <= (row === null ? 0 : numTokens + numSampled);
+    numComputedTokens <= (status === "running" ? numTokens + numSampled : 0);
   const counts = { requestId, status, row, numComputedTokens, numInFlightTokens, numOutputPlaceholders, numTokens };
   assert(isRight, () => `wrong counts of a request: ${JSON.stringify({ ...counts, numFed, numSampled })}`);
 }

@@ -33,6 +33,12 @@ export class RequestQueue {
     this.#requests.splice(index, 1);
   }
 
+  /** Takes a request out, if it is in the queue. */
+  discard(request: Request): void {
+    const index = this.#indexOf(request);
+    if (this.#requests[index] === request) this.#requests.splice(index, 1);
+  }
+
   [Symbol.iterator](): Iterator<Request> {
     return this.#requests.values();
   }

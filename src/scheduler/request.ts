@@ -1,8 +1,11 @@
 import type { PrefixHashes } from "../kv/prefix-hashes";
 import type { SamplingParams } from "../sampling/sampling-params";
 
-/** A preempted request waits too; it has run before and computes its tokens again. */
-export type RequestStatus = "waiting" | "preempted" | "running" | "finished";
+/**
+ * A preempted request waits too; it has run before and computes its tokens again. A loading one has a row and blocks, to
+ * which another tier's KV is copied; it runs when all of it has arrived.
+ */
+export type RequestStatus = "waiting" | "preempted" | "loading" | "running" | "finished";
 
 /** "error": the model gave no usable logits. "abort": the caller wants no more. */
 export type RequestFinishReason = "stop" | "length" | "error" | "abort";
@@ -21,6 +24,8 @@ export interface RequestOptions {
   readonly usePrefixCache?: boolean;
   /** Requests share cached blocks only with those of the same salt; null is a salt of its own. */
   readonly cacheSalt?: string | null;
+  /** Generates nothing: it ends when what the tiers have of its prompt is on the GPU, and nobody waits behind it. */
+  readonly isPrefetch?: boolean;
 }
 
 /**
@@ -45,6 +50,7 @@ export class Request {
   readonly priority: number;
   readonly usePrefixCache: boolean;
   readonly cacheSalt: string | null;
+  readonly isPrefetch: boolean;
   readonly outputTokenIds: number[] = [];
 
   status: RequestStatus = "waiting";
@@ -63,9 +69,15 @@ export class Request {
   numOutputPlaceholders = 0;
   /** The newest step that computes tokens of this life; -1 before the first. */
   lastStepIndex = -1;
-  /** Prompt tokens found in the prefix cache when it was first admitted; null before. */
+  /** Prompt tokens whose KV was there when it first ran, on the GPU or in another tier; null before. */
   numCachedTokens: number | null = null;
+  /** Those of them for which something was loaded from another tier, in whatever KV cache group. */
+  numExternalTokens = 0;
   numPreemptions = 0;
+  /** Times that its load was given up to make room for others. */
+  numRevocations = 0;
+  /** Blocks that were free after the last of these; it loads again only when there are more. */
+  numFreeBlocksAtRevocation: number | null = null;
 
   constructor(options: RequestOptions) {
     this.requestId = options.requestId;
@@ -76,6 +88,7 @@ export class Request {
     this.priority = options.priority ?? 0;
     this.usePrefixCache = options.usePrefixCache ?? true;
     this.cacheSalt = options.cacheSalt ?? null;
+    this.isPrefetch = options.isPrefetch ?? false;
   }
 
   get numPromptTokens(): number {

@@ -18,6 +18,20 @@ export interface SchedulerOptions {
   readonly usePrefixCache: boolean;
   /** Share of the usable blocks, 0 to 1, that an admission leaves free for the growth of those that run. */
   readonly admissionWatermark: number;
+  /**
+   * What bounds requests that load; "reserved" unless given. "reserved": they count as running, and find room for all that they need up to their first
+   * output beside what others need. "counted": they only count as running. "unbounded": neither. The last two are for
+   * comparison in simulations; rows of "unbounded" loads are more than the GPU has.
+   */
+  readonly loadAdmission?: "reserved" | "counted" | "unbounded";
+}
+
+/** Loads beside those that run where nothing else bounds them. */
+const MAX_UNBOUNDED_LOADS = 16_384;
+
+/** Rows of the step state and the block tables. */
+export function numRows({ maxNumRunning, loadAdmission }: SchedulerOptions): number {
+  return loadAdmission === "unbounded" ? maxNumRunning + MAX_UNBOUNDED_LOADS : maxNumRunning;
 }
 
 type ChunkLimits = Pick<SchedulerOptions, "maxNumBatchedTokens" | "maxPrefillChunkTokens" | "maxInFlightSteps">;

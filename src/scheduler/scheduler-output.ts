@@ -1,3 +1,4 @@
+import type { StepTransfers } from "../offload/transfer-job";
 import type { SamplingParams } from "../sampling/sampling-params";
 
 /** Where the ids of a scheduled request's tokens come from. */
@@ -41,8 +42,10 @@ export interface SchedulerOutput {
   readonly newRows: readonly NewRow[];
   /** Requests in this step in the order of the batch. */
   readonly scheduled: readonly ScheduledRequest[];
-  /** Sum of `numTokens`; at most the token budget. */
+  /** Sum of `numTokens`; at most the token budget. 0 in a step that only copies. */
   readonly numTokens: number;
+  /** What is copied before the step computes. */
+  readonly transfers: StepTransfers;
 }
 
 /** What a step gave back for one request that sampled. */

@@ -96,7 +96,9 @@ describe("counts", () => {
       numSteps: 13,
       numScheduledTokens: 9 + 7 + (1 + 3) + (4 + 4),
       numCachedTokens: 8 + 8,
+      numExternalTokens: 0,
       numPreemptions: 1,
+      numRevocations: 0,
     });
     expect(Math.min(numRequestsVisited, numBlocksVisited)).toBeGreaterThan(0);
   });

@@ -28,6 +28,7 @@ describe("the life of one request", () => {
         },
       ],
       numTokens: 3,
+      transfers: { stores: [], loads: [] },
     });
     expect(scheduler.update(first, resultOf(first))).toEqual([]);
     const second = scheduler.schedule()!;
@@ -57,6 +58,7 @@ describe("the life of one request", () => {
         },
       ],
       numTokens: 1,
+      transfers: { stores: [], loads: [] },
     });
     expect(scheduler.update(decode, resultWith(decode, 6))).toEqual([
       { requestId: "a", newTokenIds: [6], endsWithEos: false, finishReason: "length", error: null },

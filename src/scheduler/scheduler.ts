@@ -1,90 +1,104 @@
 import { maxBlocksHeld } from "../kv/geometry";
-import { KvCacheManager } from "../kv/kv-cache-manager";
 import { PrefixHashes } from "../kv/prefix-hashes";
+import type { Connector, LoadProgress } from "../offload/connector";
+import type { TransferResult } from "../offload/transfer-job";
 import { assert, CairnError } from "../util/errors";
-import { checkCounts, checkRequest } from "./check-request";
+import { admitWaiting } from "./admission-pass";
+import { checkRequest } from "./check-request";
+import { scheduleLoading } from "./loading-pass";
 import type { Request, RequestFinishReason } from "./request";
-import { RequestQueue } from "./request-queue";
 import type { RequestUpdate } from "./request-update";
-import { RowPool } from "./row-pool";
-import {
-  checkSchedulerOptions,
-  maxChunkTokens,
-  maxUnprocessedTokens,
-  type SchedulerOptions,
-} from "./scheduler-options";
-import type { SampledToken, ScheduledRequest, SchedulerOutput, StepResult } from "./scheduler-output";
+import { scheduleRunning } from "./running-pass";
+import { checkSchedulerOptions, type SchedulerOptions } from "./scheduler-options";
+import type { SampledToken, SchedulerOutput, StepResult } from "./scheduler-output";
+import { SchedulerState } from "./scheduler-state";
 import type { SchedulerStats } from "./scheduler-stats";
-import { type InFlightStep, StepPlan } from "./step-plan";
+import { StepPlan } from "./step-plan";
 
 /**
- * Decides what each step computes. There is no prefill and no decode phase: a step is a number of tokens a request,
+ * Decides what each step computes and copies. There is no prefill and no decode phase: a step is a number of tokens a request,
  * under one token budget. Requests hold the positions that request.ts draws.
  *
- *     waiting --> running --> finished        running: it has a row, and blocks
- *        ^          |
- *        '----------' preempted: blocks ran short; it computes its tokens again
+ *     waiting -------------> running --> finished     running: it has a row, and blocks
+ *      ^  ^ '--> loading ----^  |                     loading: so too, and other tiers' KV is copied to its blocks
+ *      |  '--------' revoked    |
+ *      '------------------------' preempted           both: blocks ran short; it begins again, with what is left in the caches
  *
  * Several steps may be scheduled before the first of them is processed. So a life of a request may end while steps in
  * flight still read and write its blocks: its row then stays taken, blocks and all, until the last of those steps was
  * processed (row-pool.ts), and the request itself goes on without it. What such a step brings is known as late by its row.
+ *
+ * A step is put together in this order: chunks that exist are offered for storing, before a block is given back; running
+ * requests get their tokens; loads that have arrived run, the others copy on; the queue's head begins, or loads.
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
-  readonly #maxChunkTokens: number;
-  readonly #maxUnprocessedTokens: number;
-  readonly #kvCache: KvCacheManager;
-  /** Every request that waits or runs. */
-  readonly #requests = new Map<string, Request>();
-  readonly #waiting = new RequestQueue();
-  readonly #running = new RequestQueue();
-  readonly #rows: RowPool;
-  readonly #inFlight: InFlightStep[] = [];
+  readonly #state: SchedulerState;
   #numArrivals = 0;
-  #stats = { numSteps: 0, numScheduledTokens: 0, numCachedTokens: 0, numPreemptions: 0, numRequestsVisited: 0 };
 
-  constructor(options: SchedulerOptions) {
+  constructor(options: SchedulerOptions, connectors: readonly Connector[] = []) {
     checkSchedulerOptions(options);
     this.#options = options;
-    this.#maxChunkTokens = maxChunkTokens(options);
-    this.#maxUnprocessedTokens = maxUnprocessedTokens(options);
-    this.#kvCache = new KvCacheManager(options.geometry, options.numBlocks);
-    this.#rows = new RowPool(options.maxNumRunning);
+    this.#state = new SchedulerState(options, connectors);
   }
 
   get numWaiting(): number {
-    return this.#waiting.length;
+    return this.#state.waiting.length;
   }
 
   get numRunning(): number {
-    return this.#running.length;
+    return this.#state.running.length;
+  }
+
+  get numLoading(): number {
+    return this.#state.loading.length;
+  }
+
+  /** Of the waiting requests, those that wait for a tier. */
+  get numDeferred(): number {
+    return this.#state.waiting.numDeferred;
+  }
+
+  /** When a wait for a tier ends by itself, on the connectors' clock; Infinity without one. */
+  get nextDeadlineMs(): number {
+    return this.#state.connectors.nextDeadlineMs;
   }
 
   get numInFlightSteps(): number {
-    return this.#inFlight.length;
+    return this.#state.inFlight.length;
   }
 
   /** Blocks that hold nothing that a request or a step in flight needs; cached ones are among them. */
   get numFreeBlocks(): number {
-    return this.#kvCache.numFreeBlocks;
+    return this.#state.kvCache.numFreeBlocks;
+  }
+
+  /** Blocks that nothing but stores under way holds. */
+  get numBlocksOnlyLeased(): number {
+    return this.#state.kvCache.numBlocksOnlyLeased;
   }
 
   get numUsableBlocks(): number {
-    return this.#kvCache.numUsableBlocks;
+    return this.#state.kvCache.numUsableBlocks;
+  }
+
+  /** Blocks that a request can hit. */
+  get numCachedBlocks(): number {
+    return this.#state.kvCache.numCachedBlocks;
   }
 
   /** Ids of the free blocks in the order in which they will be handed out. */
   get freeBlockIds(): number[] {
-    return this.#kvCache.freeBlockIds;
+    return this.#state.kvCache.freeBlockIds;
   }
 
   get stats(): SchedulerStats {
-    return { ...this.#stats, numBlocksVisited: this.#kvCache.numVisitedBlocks };
+    return { ...this.#state.stats, numBlocksVisited: this.#state.kvCache.numVisitedBlocks };
   }
 
-  /** A request waits or runs, or a step is in flight: there is something to schedule or to process. */
+  /** A request is here, a step is in flight, or KV is under way: there is something to schedule, or to wait for. */
   get hasUnfinished(): boolean {
-    return this.#requests.size > 0 || this.#inFlight.length > 0;
+    return this.#state.hasUnfinished;
   }
 
   /**
@@ -96,10 +110,10 @@ export class Scheduler {
     const { requestId, cacheSalt } = request;
     const { maxModelLen, geometry, usePrefixCache } = this.#options;
     assert(request.arrivalIndex < 0, () => `request ${requestId} was added before`);
-    checkRequest(request, maxModelLen, this.#requests.has(requestId));
+    checkRequest(request, maxModelLen, this.#state.requests.has(requestId));
     const numFedTokens = request.maxNumFedTokens(maxModelLen);
-    const numBlocksNeeded = maxBlocksHeld(geometry, numFedTokens, this.#maxUnprocessedTokens);
-    const numBlocks = this.#kvCache.numUsableBlocks;
+    const numBlocksNeeded = maxBlocksHeld(geometry, numFedTokens, this.#state.maxUnprocessedTokens);
+    const numBlocks = this.#state.kvCache.numUsableBlocks;
     if (numBlocksNeeded > numBlocks) {
       const message = `The request needs up to ${numBlocksNeeded} KV blocks; the cache has ${numBlocks}.`;
       throw new CairnError("cache_too_small", message, { numBlocksNeeded, numBlocks });
@@ -109,53 +123,82 @@ export class Scheduler {
       request.prefixHashes = new PrefixHashes(geometry.blockSize, { cacheSalt }, tokenIds);
     }
     request.arrivalIndex = this.#numArrivals++;
-    this.#requests.set(requestId, request);
-    this.#waiting.add(request);
+    this.#state.requests.set(requestId, request);
+    this.#state.waiting.add(request);
+    this.#state.connectors.requestAdded(request);
   }
 
-  /** The next step, or null when nothing can be scheduled before a step in flight is processed or a request arrives. */
+  /** The next step, or null when nothing can be scheduled before a step or a job ends, a deadline passes, or a request arrives. */
   schedule(): SchedulerOutput | null {
-    if (this.#inFlight.length === this.#options.maxInFlightSteps) return null;
-    const plan = new StepPlan(this.#stats.numSteps);
-    if (this.#scheduleRunning(plan)) this.#admitWaiting(plan);
-    const step = plan.finish();
+    this.#state.stats.numRequestsVisited += this.#state.waiting.wake(this.#state.connectors.takeWoken());
+    for (const progress of this.#state.connectors.failOverdue()) this.#followLoad(progress);
+    if (this.#state.inFlight.length === this.#options.maxInFlightSteps) return null;
+    const plan = new StepPlan(this.#state.stats.numSteps);
+    this.#state.connectors.beginStep();
+    for (const request of this.#state.running) this.#state.connectors.offer("compute", request);
+    const hasBlocks = scheduleRunning(this.#state, plan);
+    scheduleLoading(this.#state, plan, hasBlocks);
+    if (hasBlocks) admitWaiting(this.#state, plan);
+    const step = plan.finish(this.#state.connectors.takeTransfers());
     if (step === null) return null;
-    this.#stats.numSteps += 1;
-    this.#stats.numScheduledTokens += plan.numTokens;
-    this.#inFlight.push(step);
+    this.#state.connectors.stepScheduled(this.#state.stats.numSteps, plan.numTokens);
+    this.#state.stats.numSteps += 1;
+    this.#state.stats.numScheduledTokens += plan.numTokens;
+    this.#state.inFlight.push(step);
     return step.output;
   }
 
   /** Takes in what a step gave back. Every output of `schedule` must come here, once and in order. */
   update(output: SchedulerOutput, result: StepResult): RequestUpdate[] {
-    const [step] = this.#inFlight;
+    const [step] = this.#state.inFlight;
     assert(step?.output === output, () => `step ${output.stepIndex} is not the oldest in flight`);
     assert(result.stepIndex === output.stepIndex, () => `step ${output.stepIndex} got result ${result.stepIndex}`);
-    this.#inFlight.shift();
+    this.#state.inFlight.shift();
+    this.#state.connectors.stepProcessed(output.stepIndex);
     const updates: RequestUpdate[] = [];
     let numSampledSeen = 0;
     output.scheduled.forEach(({ row, numTokens, samples }, i) => {
       const request = step.requests[i];
-      this.#stats.numRequestsVisited += 1;
+      this.#state.stats.numRequestsVisited += 1;
       const sampled = samples ? result.sampled[numSampledSeen++] : null;
       if (request.row !== row) return; // Late: this life of the request has ended.
       request.numInFlightTokens -= numTokens;
       if (sampled) updates.push(this.#takeSampled(request, sampled));
     });
-    this.#freeLeavingRows();
+    this.#state.freeLeavingRows();
     return updates;
+  }
+
+  /** Takes in what became of copies. A result for a request that wants it no more, or for a job of before, changes nothing. */
+  completeTransfers(results: readonly TransferResult[]): void {
+    for (const result of results) {
+      const progress = this.#state.connectors.complete(result);
+      if (progress) this.#followLoad(progress);
+    }
+  }
+
+  #followLoad({ requestId, arrived, state }: LoadProgress): void {
+    const request = this.#state.requests.get(requestId);
+    const load = request && this.#state.loads.get(request);
+    assert(load, () => `request ${requestId} does not load, but what it loads has come`);
+    this.#state.stats.numRequestsVisited += 1;
+    this.#state.kvCache.publishLoaded(request, arrived);
+    if (state === "failed") this.#state.unload(request);
+    if (state !== "done") return;
+    load.hasArrived = true;
+    if (request.isPrefetch) this.#state.endPrefetch(request, load.numTokens, load.numExternalTokens);
+  }
+
+  /** Prefetches that ended by themselves since the last call; their counts of cached tokens say what they found. */
+  takePrefetched(): readonly Request[] {
+    const prefetched = this.#state.prefetched;
+    this.#state.prefetched = [];
+    return prefetched;
   }
 
   /** Ends a request from outside, as for a stop string. False if it had ended already or was never here. */
   finish(requestId: string, reason: RequestFinishReason): boolean {
-    const request = this.#requests.get(requestId);
-    if (!request) return false;
-    if (request.row === null) this.#waiting.remove(request);
-    else this.#vacateRow(request);
-    request.status = "finished";
-    request.finishReason = reason;
-    this.#requests.delete(requestId);
-    return true;
+    return this.#state.finish(requestId, reason);
   }
 
   /** Ends a request at any time: while it waits, runs, or has steps in flight, whose output is then dropped. */
@@ -163,108 +206,22 @@ export class Scheduler {
     return this.finish(requestId, "abort");
   }
 
-  /** Forgets what is cached. Requests that run keep their blocks; what they compute from now on is cached again. */
+  /** Forgets what is cached on the GPU. Requests that run keep their blocks; what they compute from now on is cached again. */
   resetPrefixCache(): void {
-    this.#kvCache.resetPrefixCache();
+    this.#state.kvCache.resetPrefixCache();
+  }
+
+  /** Forgets what the tiers below the GPU have. Loads under way go on. */
+  clearTiers(): void {
+    this.#state.connectors.clear();
   }
 
   /**
-   * Every running request gets its next tokens; false if blocks were short: one goes without, or was preempted. A token
-   * is set aside for each that has one left (a decode), prefills share the rest of the budget. Blocks go by the order of
-   * the queue, and are taken from its end: so who is preempted was not yet scheduled in this step.
+   * The GPU device is gone, and all that was on it. Steps and jobs in flight bring nothing any more; requests begin again, with
+   * what the tiers below have. The rows and block ids that come from now on are those of another device.
    */
-  #scheduleRunning(plan: StepPlan): boolean {
-    const { maxNumBatchedTokens } = this.#options;
-    let numSetAside = 0;
-    for (const request of this.#running) {
-      if (this.#numUnscheduledTokens(request) === 1) numSetAside += 1;
-      this.#kvCache.freeOutOfWindow(request);
-    }
-    const { numPreemptions } = this.#stats;
-    let isShort = false;
-    for (let i = 0; i < this.#running.length; i++) {
-      const request = this.#running.at(i);
-      this.#stats.numRequestsVisited += 1;
-      const numUnscheduled = this.#numUnscheduledTokens(request);
-      if (numUnscheduled === 1) numSetAside -= 1;
-      const tokenBudget = maxNumBatchedTokens - plan.numTokens - numSetAside;
-      const numTokens = Math.min(numUnscheduled, tokenBudget, this.#maxChunkTokens);
-      if (numTokens === 0) continue;
-      const needsBlocks = this.#kvCache.numNewBlocks(request, numTokens) > 0;
-      if (needsBlocks && (isShort || !this.#makeRoom(request, numTokens))) {
-        isShort = true; // What is free is left to the first that went without.
-        continue;
-      }
-      this.#scheduleTokens(plan, request, numTokens);
-    }
-    return !isShort && this.#stats.numPreemptions === numPreemptions;
-  }
-
-  /**
-   * Frees the blocks that a running request needs at the cost of those behind it and at last of itself. False if it was
-   * preempted, or has to wait for blocks that leaving rows hold. Alone it always has room: `addRequest` made sure of it.
-   */
-  #makeRoom(request: Request, numTokens: number): boolean {
-    for (;;) {
-      const numMissing = this.#kvCache.numNewBlocks(request, numTokens) - this.#kvCache.numFreeBlocks;
-      if (numMissing <= 0) return true;
-      if (numMissing <= this.#kvCache.numBlocksHeldByOnly(this.#rows.leaving)) return false;
-      const victim = this.#running.last!;
-      this.#preempt(victim);
-      if (victim === request) return false;
-    }
-  }
-
-  #preempt(request: Request): void {
-    this.#stats.numPreemptions += 1;
-    this.#vacateRow(request);
-    request.restart();
-    this.#waiting.add(request);
-  }
-
-  /**
-   * Lets requests begin in the order of the queue. One is admitted only if its known tokens fit beside what those that
-   * run need up to their next output, and the watermark; free blocks that it hits do not count as free. A head that does
-   * not fit keeps the others waiting, else small requests could pass it for ever; when nobody holds a block, it fits.
-   */
-  #admitWaiting(plan: StepPlan): void {
-    if (this.#waiting.length === 0 || this.#rows.numFree === 0) return;
-    const { maxNumBatchedTokens, admissionWatermark } = this.#options;
-    let numReserved = Math.ceil(admissionWatermark * this.#kvCache.numUsableBlocks);
-    for (const request of this.#running) {
-      this.#stats.numRequestsVisited += 1;
-      numReserved += this.#numBlocksToNextOutput(request, request.numComputedTokens);
-    }
-    while (plan.numTokens < maxNumBatchedTokens && this.#rows.numFree > 0) {
-      const request = this.#waiting.first;
-      if (!request) return;
-      this.#stats.numRequestsVisited += 1;
-      const hit = this.#kvCache.findPrefix(request);
-      const numNeeded = this.#numBlocksToNextOutput(request, hit.numTokens);
-      const isAlone = this.#running.length === 0 && this.#rows.leaving.length === 0;
-      if (!isAlone && numNeeded + hit.numFreeBlocks + numReserved > this.#kvCache.numFreeBlocks) return;
-
-      this.#waiting.remove(request);
-      this.#running.add(request);
-      request.status = "running";
-      request.row = this.#rows.take();
-      request.numComputedTokens = hit.numTokens;
-      request.numCachedTokens ??= hit.numTokens;
-      this.#stats.numCachedTokens += hit.numTokens;
-      this.#kvCache.admit(request.row, hit);
-      plan.addRow(request);
-      const tokenBudget = maxNumBatchedTokens - plan.numTokens;
-      const numTokens = Math.min(this.#numUnscheduledTokens(request), tokenBudget, this.#maxChunkTokens);
-      this.#scheduleTokens(plan, request, numTokens);
-      numReserved += this.#numBlocksToNextOutput(request, request.numComputedTokens);
-    }
-  }
-
-  #scheduleTokens(plan: StepPlan, request: Request, numTokens: number): void {
-    const newBlocks = this.#kvCache.allocateSlots(request, numTokens);
-    assert(newBlocks, () => `request ${request.requestId} is scheduled without the blocks for ${numTokens} tokens`);
-    plan.add(request, numTokens, newBlocks);
-    this.#kvCache.publish(request);
+  beginEpoch(): void {
+    this.#state.beginEpoch();
   }
 
   #takeSampled(request: Request, { requestId, tokenId, finite }: SampledToken): RequestUpdate {
@@ -273,13 +230,14 @@ export class Scheduler {
     if (!finite) {
       const position = request.numTokens;
       const message = `The model gave NaN or infinity at position ${position}.`;
-      this.#kvCache.evict(request.row!);
+      this.#state.kvCache.evict(request.row!);
+      this.#state.connectors.discard(request);
       this.finish(requestId, "error");
       const error = new CairnError("numerical", message, { position });
       return { requestId, newTokenIds: [], endsWithEos: false, finishReason: "error", error };
     }
     request.outputTokenIds.push(tokenId);
-    this.#kvCache.publish(request);
+    this.#state.kvCache.publish(request);
     const endsWithEos = request.eosTokenIds.includes(tokenId);
     // The last id of a full request is never fed.
     const isFull = request.numTokens > request.maxNumFedTokens(this.#options.maxModelLen);
@@ -288,54 +246,8 @@ export class Scheduler {
     return { requestId, newTokenIds: [tokenId], endsWithEos, finishReason, error: null };
   }
 
-  /** Ends a life of a request. Its blocks are given back at once, or when the last step that names them was processed. */
-  #vacateRow(request: Request): void {
-    const { row, lastStepIndex } = request;
-    assert(row !== null, () => `request ${request.requestId} does not run`);
-    this.#running.remove(request);
-    request.row = null;
-    this.#rows.leave(row, lastStepIndex);
-    this.#freeLeavingRows();
-  }
-
-  #freeLeavingRows(): void {
-    for (const row of this.#rows.freeProcessed(this.#firstUnprocessedStep)) this.#kvCache.free(row);
-  }
-
-  /** Tokens that the request could feed next, were there no budget: all that it has, but for the last of a full one. */
-  #numUnscheduledTokens(request: Request): number {
-    const numTokens = request.numTokens + request.numOutputPlaceholders;
-    return Math.min(numTokens, request.maxNumFedTokens(this.#options.maxModelLen)) - request.numComputedTokens;
-  }
-
-  /** The most blocks that the request takes yet to compute the tokens that it has, and to feed one more. */
-  #numBlocksToNextOutput(request: Request, numDoneTokens: number): number {
-    const { geometry, maxModelLen } = this.#options;
-    const numTokens = Math.min(Math.max(request.numTokens, numDoneTokens) + 1, request.maxNumFedTokens(maxModelLen));
-    return maxBlocksHeld(geometry, numTokens, this.#maxUnprocessedTokens, numDoneTokens);
-  }
-
-  get #firstUnprocessedStep(): number {
-    return this.#stats.numSteps - this.#inFlight.length;
-  }
-
   /** Throws `internal` unless blocks, rows, queues, counts and states agree. For tests, and for an idle engine. */
   checkIntegrity(): void {
-    this.#kvCache.checkIntegrity();
-    const running = Array.from(this.#running, ({ row }) => row!);
-    this.#rows.checkIntegrity(running);
-    const holders = [...running, ...this.#rows.leaving].sort();
-    assert(`${holders}` === `${this.#kvCache.rows.sort()}`, () => `rows ${holders} are held, others have block tables`);
-    const numQueued = this.#waiting.length + this.#running.length;
-    assert(this.#requests.size === numQueued, "a request is in no queue, or in two");
-    for (const request of this.#waiting) checkCounts(request, request.numPreemptions ? "preempted" : "waiting", []);
-    for (const request of this.#running) checkCounts(request, "running", this.#inFlightEntries(request));
-  }
-
-  #inFlightEntries(request: Request): ScheduledRequest[] {
-    const entries = this.#inFlight.flatMap(({ output, requests }) =>
-      output.scheduled.filter((_, i) => requests[i] === request),
-    );
-    return entries.filter(({ row }) => row === request.row);
+    this.#state.checkIntegrity();
   }
 }

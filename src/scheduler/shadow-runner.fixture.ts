@@ -74,6 +74,24 @@ export class ShadowRunner {
     return step;
   }
 
+  /** What a block's slots were last written for. */
+  readBlock(blockId: number): Int32Array {
+    const { blockSize } = this.#options.geometry;
+    return this.#contents.slice(blockId * blockSize, (blockId + 1) * blockSize);
+  }
+
+  /** Another device: nothing was ever written to it. */
+  forgetAll(): void {
+    this.#contents.fill(0);
+  }
+
+  /** A copy from outside, ahead of the next step. */
+  writeBlock(blockId: number, contents: Int32Array): void {
+    const isNamed = this.#unprocessed.some(({ named }) => named.some(({ blockIds }) => blockIds.has(blockId)));
+    assert(!isNamed, () => `a load writes block ${blockId}, which a step in flight names`);
+    this.#contents.set(contents, blockId * this.#options.geometry.blockSize);
+  }
+
   /** The oldest step comes back. */
   process(): ShadowStep {
     const step = this.#unprocessed.shift();

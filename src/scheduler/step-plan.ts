@@ -1,4 +1,5 @@
 import type { NewBlocks } from "../kv/kv-cache-manager";
+import type { StepTransfers } from "../offload/transfer-job";
 import type { Request } from "./request";
 import type { NewRow, ScheduledRequest, SchedulerOutput } from "./scheduler-output";
 
@@ -15,13 +16,24 @@ export class StepPlan {
   readonly #requests: Request[] = [];
   readonly #newRows: NewRow[] = [];
   #numTokens = 0;
+  #numLoadedTokens = 0;
 
   constructor(stepIndex: number) {
     this.#stepIndex = stepIndex;
   }
 
+  /** Tokens that the step computes. */
   get numTokens(): number {
     return this.#numTokens;
+  }
+
+  /** What it takes of the token budget: a load counts like a prefill chunk. */
+  get numBudgetTokens(): number {
+    return this.#numTokens + this.#numLoadedTokens;
+  }
+
+  addLoad(numTokens: number): void {
+    this.#numLoadedTokens += numTokens;
   }
 
   addRow(request: Request): void {
@@ -48,14 +60,16 @@ export class StepPlan {
     });
   }
 
-  /** Null where nothing was added. */
-  finish(): InFlightStep | null {
-    if (this.#scheduled.length === 0) return null;
+  /** Null where nothing was added, and nothing is copied. */
+  finish(transfers: StepTransfers): InFlightStep | null {
+    const isEmpty = this.#scheduled.length + transfers.stores.length + transfers.loads.length === 0;
+    if (isEmpty) return null;
     const output: SchedulerOutput = {
       stepIndex: this.#stepIndex,
       newRows: this.#newRows,
       scheduled: this.#scheduled,
       numTokens: this.#numTokens,
+      transfers,
     };
     return { output, requests: this.#requests };
   }

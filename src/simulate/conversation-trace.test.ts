@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { exampleGeometry } from "./example-model";
 import { DEFAULT_OPTIONS, type SimulatorOptions } from "./options";
 import { makeReport } from "./report";
 import { simulate } from "./simulator";
@@ -9,6 +10,8 @@ import { parseTrace } from "./trace";
 const FILE = fileURLToPath(new URL("../../../shared/traces/mooncake-fast25/conversation_trace.jsonl", import.meta.url));
 const hasTrace = existsSync(FILE);
 if (!hasTrace) console.warn("SKIPPED: the conversation trace (no ../shared/traces beside the repository)");
+
+const PAGE_BYTES = exampleGeometry(512).pageBytes;
 
 /** A GPU that keeps up with the arrivals: else prompts of 12,000 tokens pile up. */
 const FAST: SimulatorOptions = {
@@ -43,4 +46,27 @@ describe.skipIf(!hasTrace)("the conversation trace", () => {
       expect(report.memory.peakBlocks).toBeLessThanOrEqual(259);
     },
   );
+
+  test("its first 500: a pool of 500 blocks beside RAM for all hits what an unlimited pool does", {
+    timeout: 120_000,
+  }, () => {
+    const unlimited = run(500, { numBlocks: null }).prefixCache;
+    const alone = run(500, { numBlocks: 500 }).prefixCache;
+    const { requests, prefixCache, offload } = run(500, {
+      ...{ numBlocks: 500, hostBytes: 25_000 * PAGE_BYTES },
+      ...{ maxTransferBytesPerStep: 64 * PAGE_BYTES, numStagingSlots: 64 },
+      ...{ copyInMsPerMiB: 0.02, copyOutMsPerMiB: 0.02 },
+    });
+    expect(requests).toEqual({ numFinished: 500, numRefused: {} });
+    expect(offload!.hitBlocks.gpu + offload!.hitBlocks.host).toBe(prefixCache.numHitBlocks);
+    expect(offload!.hitTokens.gpu + offload!.hitTokens.host).toBe(prefixCache.numHitTokens);
+    expect(prefixCache.numHitBlocks).toBe(unlimited.numHitBlocks);
+    expect(prefixCache.numHitBlocks).toBeGreaterThan(4 * alone.numHitBlocks);
+    expect(offload).toMatchObject({
+      // Each block that was computed is stored once, and each that was hit in RAM is loaded once.
+      loads: { numRevoked: 0, numFailed: 0, bytes: offload!.hitBlocks.host * PAGE_BYTES },
+      stores: { numFailed: 0, numCancelled: 0 },
+      host: { numEvictions: 0 },
+    });
+  });
 });

@@ -32,13 +32,15 @@ test("without a trace it tells how to use it", () => {
   const lines = output().split("\n");
   expect(lines[0]).toMatch(/^npm run simulate -- TRACE /);
   expect(lines[1]).toMatch(/^npm run simulate -- scaling /);
-  expect(lines[3]).toMatch(/^ {2}blockSize=16 /);
+  expect(lines[2]).toMatch(/^npm run simulate -- loads /);
+  expect(lines[4]).toMatch(/^ {2}blockSize=16 /);
 });
 
 test.each([
   [[trace, "speed=2"], "There is no option speed."],
   [[join(folder, "none.jsonl")], "ENOENT: no such file"],
   [["scaling", "blockSize=16"], "scaling takes no options, not blockSize=16"],
+  [["loads", "x=1", "y=2"], "loads takes no options, not x=1 y=2"],
 ])("%j ends with an error in words", (args, message) => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [SCRIPT, ...args], { encoding: "utf8" });
   expect({ status, stdout }).toEqual({ status: 1, stdout: "" });

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { CairnError } from "../util/errors";
+import { describeLoads, LOADS_CASES, measureLoads } from "./loads";
 import { describeOptions, parseOptions } from "./options";
 import { formatReport, makeReport } from "./report";
 import { measureScaling, SCALING_CASES } from "./scaling";
@@ -8,15 +9,30 @@ import { parseTrace } from "./trace";
 
 const USAGE = `npm run simulate -- TRACE [name=value ...] [--json]    replay a trace (JSON lines, as Mooncake's)
 npm run simulate -- scaling [--json]                   what a step costs by requests that run and wait
+npm run simulate -- loads [--json]                     what bounds requests that load from RAM, compared
 
 ${describeOptions()}`;
+
+/** Tables that take no options: the rows as JSON, and as a reader sees them. */
+const TABLES: Readonly<Record<string, () => { readonly rows: readonly object[]; readonly table: readonly object[] }>> =
+  {
+    scaling() {
+      for (const scalingCase of SCALING_CASES) measureScaling(scalingCase); // The first rows would pay for the compiler.
+      const rows = SCALING_CASES.map(measureScaling);
+      return { rows, table: rows.map((row) => ({ ...row, microsecondsPerStep: Math.round(row.microsecondsPerStep) })) };
+    },
+    loads() {
+      const rows = LOADS_CASES.map((loadsCase) => measureLoads(loadsCase));
+      return { rows, table: rows.map(describeLoads) };
+    },
+  };
 
 /** Runs the command line and prints a table and one line of JSON, or only the JSON. Throws CairnError for what it cannot read. */
 export function main(args: readonly string[]): void {
   const jsonOnly = args.includes("--json");
   const [target, ...settings] = args.filter((arg) => arg !== "--json");
   if (target === undefined || target === "--help") console.log(USAGE);
-  else if (target === "scaling") runScaling(settings, jsonOnly);
+  else if (Object.hasOwn(TABLES, target)) printTable(target, settings, jsonOnly);
   else runTrace(target, settings, jsonOnly);
 }
 
@@ -30,16 +46,12 @@ function runTrace(file: string, settings: readonly string[], jsonOnly: boolean):
   console.log(JSON.stringify(report));
 }
 
-function runScaling(settings: readonly string[], jsonOnly: boolean): void {
+function printTable(name: string, settings: readonly string[], jsonOnly: boolean): void {
   if (settings.length > 0) {
-    throw new CairnError("unsupported_parameter", `scaling takes no options, not ${settings.join(" ")}`, {
-      param: settings[0],
-    });
+    const message = `${name} takes no options, not ${settings.join(" ")}`;
+    throw new CairnError("unsupported_parameter", message, { param: settings[0] });
   }
-  for (const scalingCase of SCALING_CASES) measureScaling(scalingCase); // The first rows would pay for the compiler.
-  const rows = SCALING_CASES.map(measureScaling);
-  if (!jsonOnly) {
-    console.table(rows.map((row) => ({ ...row, microsecondsPerStep: Math.round(row.microsecondsPerStep) })));
-  }
+  const { rows, table } = TABLES[name]();
+  if (!jsonOnly) console.table(table);
   console.log(JSON.stringify(rows));
 }

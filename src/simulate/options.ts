@@ -1,38 +1,13 @@
+import { OFFLOAD_POLICIES } from "../offload/offload-policy";
 import { CairnError } from "../util/errors";
+import { choice, count, countOr, flag, type OptionKind, quantity } from "./option-kinds";
 
-/** What a `name=value` argument may be. */
-interface OptionKind<T> {
-  readonly fallback: T;
-  /** Ends the sentence "name must be ...". */
-  readonly words: string;
-  readonly help: string;
-  /** Undefined for a text that is not what `words` says. */
-  parse(text: string): T | undefined;
-}
+const MIB = 1 << 20;
 
-function count(fallback: number, help: string): OptionKind<number> {
-  const parse = (text: string) => (/^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined);
-  return { fallback, words: "a positive integer", help, parse };
-}
-
-/** A count, or null where the word is given. */
-function countOr(word: string, fallback: number | null, help: string): OptionKind<number | null> {
-  const { words, parse } = count(1, help);
-  return { fallback, words: `${words}, or ${word}`, help, parse: (text) => (text === word ? null : parse(text)) };
-}
-
-function quantity(fallback: number, help: string, max = Number.MAX_VALUE): OptionKind<number> {
-  const parse = (text: string) =>
-    /^\d+(\.\d+)?(e-?\d+)?$/.test(text) && Number(text) <= max ? Number(text) : undefined;
-  return { fallback, words: max === Number.MAX_VALUE ? "a number of at least 0" : `from 0 to ${max}`, help, parse };
-}
-
-function flag(fallback: boolean, help: string): OptionKind<boolean> {
-  const parse = (text: string) => (text === "true" ? true : text === "false" ? false : undefined);
-  return { fallback, words: "true or false", help, parse };
-}
-
-/** The defaults are a laptop's GPU at about 100 GB/s and 2.5 TFLOPS that runs Llama 3.2 1B. */
+/**
+ * The defaults are a laptop's GPU at about 100 GB/s and 2.5 TFLOPS that runs Llama 3.2 1B, and what WebGPU copies there:
+ * about 4 GB/s through `writeBuffer`; about 3 GB/s for a copy to a staging slot and the memcpy out of it.
+ */
 const KINDS = {
   blockSize: count(16, "tokens in a block"),
   numBlocks: countOr("unlimited", 8192, "blocks of the pool, the null block included"),
@@ -44,13 +19,23 @@ const KINDS = {
   maxInFlightSteps: count(2, "steps submitted before the first of them is processed"),
   usePrefixCache: flag(true, "share blocks by content"),
   admissionWatermark: quantity(0.01, "share of the pool that an admission leaves free", 1),
-  stepMs: quantity(10, "cost of a step"),
-  tokenMs: quantity(1, "cost of each token of a step"),
+  stepMs: quantity(10, "cost of a step that computes"),
+  tokenMs: quantity(1, "cost of each token that a step computes"),
   contextTokenMs: quantity(0.0003, "cost of each token of context that attention reads"),
   readbackMs: quantity(2, "from the end of a step until its ids are known"),
+  hostBytes: countOr("none", null, "RAM for copies of blocks"),
+  offloadPolicy: choice(OFFLOAD_POLICIES, "when blocks are copied to RAM"),
+  storeThreshold: count(1, "prompts that must have contained what is copied to RAM"),
+  hostEvictionPolicy: choice(["lru", "arc"], "which copies go first when the RAM is full"),
+  numStagingSlots: count(16, "copies to RAM that may be under way at once"),
+  maxTransferBytesPerStep: count(8 * MIB, "bytes that a step moves between GPU and RAM"),
+  copyInMsPerMiB: quantity(0.25, "cost of each MiB from RAM to the GPU"),
+  copyOutMsPerMiB: quantity(0.35, "cost of each MiB from the GPU to RAM"),
+  mapMs: quantity(2, "from the end of a copy out until its bytes are in RAM"),
+  loadAdmission: choice(["reserved", "counted", "unbounded"], "what bounds requests that load"),
   timeScale: quantity(1, "stretches the time between arrivals"),
   numRequests: countOr("all", null, "requests of the trace to replay"),
-} as const satisfies Record<string, OptionKind<number | boolean | null>>;
+} as const satisfies Record<string, OptionKind<number | boolean | string | null>>;
 
 type Kinds = typeof KINDS;
 

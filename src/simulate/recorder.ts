@@ -5,6 +5,16 @@ import { assert } from "../util/errors";
 import { ceilDiv } from "../util/math";
 import { Samples } from "./samples";
 
+/** How it is from now on. */
+export interface Gauges {
+  /** Blocks in use. */
+  readonly numBlocks: number;
+  /** Requests that load. */
+  readonly numLoading: number;
+  /** Blocks that stores hold until they are submitted. */
+  readonly numLeasedBlocks: number;
+}
+
 interface LiveRequest {
   readonly request: Request;
   readonly arrivalMs: number;
@@ -29,13 +39,18 @@ export class Recorder {
   numOutputTokens = 0;
   /** Blocks of all admitted prompts, those that their last tokens fill in part included. */
   numPromptBlocks = 0;
-  /** What prompts found in the prefix cache when they were first admitted. */
+  /** What prompts had on the GPU or in RAM when they first ran. */
   numHitTokens = 0;
   numHitBlocks = 0;
+  /** The part of it that was loaded from RAM. */
+  numHostHitTokens = 0;
+  numHostHitBlocks = 0;
   firstArrivalMs: number | null = null;
   lastTokenMs = 0;
 
   peakBlocks = 0;
+  peakLoading = 0;
+  peakLeasedBlocks = 0;
   #numBlocks = 0;
   #blockMs = 0;
   #blocksSinceMs = 0;
@@ -59,12 +74,14 @@ export class Recorder {
       if (live.admittedMs !== null) continue; // Admitted again after a preemption.
       live.admittedMs = nowMs;
       this.queueMs.add(nowMs - live.arrivalMs);
-      const { numPromptTokens, numCachedTokens } = live.request;
+      const { numPromptTokens, numCachedTokens, numExternalTokens } = live.request;
       assert(numCachedTokens !== null, () => `request ${requestId} was admitted without a count of cached tokens`);
       this.numPromptTokens += numPromptTokens;
       this.numPromptBlocks += ceilDiv(numPromptTokens, this.#blockSize);
       this.numHitTokens += numCachedTokens;
       this.numHitBlocks += numCachedTokens / this.#blockSize;
+      this.numHostHitTokens += numExternalTokens;
+      this.numHostHitBlocks += numExternalTokens / this.#blockSize;
     }
   }
 
@@ -84,12 +101,13 @@ export class Recorder {
     }
   }
 
-  /** The blocks in use from now on. */
-  blocksInUse(numBlocks: number, nowMs: number): void {
+  gauge({ numBlocks, numLoading, numLeasedBlocks }: Gauges, nowMs: number): void {
     this.#blockMs += this.#numBlocks * (nowMs - this.#blocksSinceMs);
     this.#blocksSinceMs = nowMs;
     this.#numBlocks = numBlocks;
     this.peakBlocks = Math.max(this.peakBlocks, numBlocks);
+    this.peakLoading = Math.max(this.peakLoading, numLoading);
+    this.peakLeasedBlocks = Math.max(this.peakLeasedBlocks, numLeasedBlocks);
   }
 
   /** From the first arrival to the last id. */

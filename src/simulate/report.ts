@@ -1,6 +1,7 @@
 import { exampleGeometry } from "./example-model";
+import { formatOffload, makeOffloadReport } from "./offload-report";
 import type { SimulatorOptions } from "./options";
-import type { Percentiles } from "./samples";
+import { mib, percent, ratio, show, showPercentiles } from "./report-numbers";
 import type { SimulationResult } from "./simulator";
 
 /** What a simulation gave, as JSON. Times are those of the virtual clock, but for `wall`. */
@@ -32,6 +33,7 @@ export function makeReport(result: SimulationResult, options: SimulatorOptions, 
       numPromptTokens,
       tokenHitRate: ratio(recorder.numHitTokens, numPromptTokens),
     },
+    offload: makeOffloadReport(result),
     memory: {
       numUsableBlocks,
       pageBytes,
@@ -54,7 +56,7 @@ export function makeReport(result: SimulationResult, options: SimulatorOptions, 
 
 /** The report for a reader: a line a figure. */
 export function formatReport(report: SimulationReport): string {
-  const { requests, durationMs, throughput, prefixCache, memory, scheduler, wall } = report;
+  const { requests, durationMs, throughput, prefixCache, offload, memory, scheduler, wall } = report;
   const refusals = Object.entries(requests.numRefused).map(([code, number]) => `${code}: ${number}`);
   const lines: readonly (readonly [string, string])[] = [
     ["requests finished", show(requests.numFinished)],
@@ -67,6 +69,7 @@ export function formatReport(report: SimulationReport): string {
     ["in the queue, ms", showPercentiles(report.queueMs)],
     ["full blocks hit", `${show(prefixCache.numHitBlocks)}, ${percent(prefixCache.blockHitRate)} of prompt blocks`],
     ["prompt tokens hit", `${show(prefixCache.numHitTokens)}, ${percent(prefixCache.tokenHitRate)}`],
+    ...(offload ? formatOffload(offload) : []),
     ["preemptions", show(scheduler.numPreemptions)],
     ["steps", `${show(scheduler.numSteps)} of ${show(scheduler.tokensPerStep)} tokens`],
     [
@@ -79,27 +82,4 @@ export function formatReport(report: SimulationReport): string {
     ["wall time", `${show(wall.ms / 1000)} s, ${show(wall.microsecondsPerStep)} microseconds a step`],
   ];
   return lines.map(([label, value]) => `${label.padEnd(26)}${value}`).join("\n");
-}
-
-function ratio(numerator: number, denominator: number): number {
-  return denominator > 0 ? numerator / denominator : 0;
-}
-
-/** At most three digits behind the point, fewer for larger numbers. */
-function show(value: number): string {
-  return value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 3 : 1 });
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
-function mib(bytes: number): string {
-  return show(bytes / 2 ** 20);
-}
-
-function showPercentiles(percentiles: Percentiles | null): string {
-  if (percentiles === null) return "none";
-  const { p50, p90, p99, max } = percentiles;
-  return `p50 ${show(p50)}, p90 ${show(p90)}, p99 ${show(p99)}, max ${show(max)}`;
 }

@@ -68,6 +68,7 @@ describe("a second request with the same prompt, 50 ms later", () => {
         numPromptTokens: 80,
         tokenHitRate: 32 / 80,
       },
+      offload: null,
       memory: {
         numUsableBlocks: 10,
         pageBytes: 524_288,

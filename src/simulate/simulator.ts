@@ -1,11 +1,14 @@
+import type { OffloadStats } from "../offload/offload-stats";
 import type { Request } from "../scheduler/request";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import type { SchedulerStats } from "../scheduler/scheduler-stats";
-import { assert, CairnError } from "../util/errors";
+import { assert } from "../util/errors";
 import { ceilDiv } from "../util/math";
+import { type Arrivals, runEvents, VirtualClock } from "./event-loop";
 import { exampleGeometry, makeRequest } from "./example-model";
-import { ModelledExecutor, makeStepResult } from "./executor";
+import { ModelledExecutor } from "./executor";
+import { makeHostTier } from "./host-tier";
 import type { SimulatorOptions } from "./options";
 import { Recorder } from "./recorder";
 import { outputTokenId, promptTokenIds, type TraceRequest } from "./trace";
@@ -13,68 +16,69 @@ import { outputTokenId, promptTokenIds, type TraceRequest } from "./trace";
 export interface SimulationResult {
   readonly recorder: Recorder;
   readonly stats: SchedulerStats;
-  /** Time in which the modelled GPU ran a step. */
+  /** Null where nothing is offloaded. */
+  readonly offload: OffloadStats | null;
+  /** Time in which the modelled GPU ran a step or copied, and that of the copies. */
   readonly busyMs: number;
+  readonly copyMs: number;
   readonly numUsableBlocks: number;
 }
 
-/** What a request may be refused for at the door, by its size alone. */
-const REFUSALS: ReadonlySet<string> = new Set(["context_length_exceeded", "cache_too_small"]);
-
 /**
- * Replays a trace through the real scheduler and cache on a modelled executor. The clock jumps from event to event: an
- * arrival, or a step's result. Prompts exist from a request's arrival to its end. A request that the scheduler refuses is
- * counted and left out. Throws `internal` if requests are left that can never go on.
+ * Replays a trace through the real scheduler and caches on a modelled executor. Prompts exist from a request's arrival to
+ * its end. A request that the scheduler refuses is counted and left out. Throws `internal` if requests are left that can
+ * never go on, and `invalid_request` for a host tier that holds nothing.
  */
 export function simulate(trace: readonly TraceRequest[], options: SimulatorOptions): SimulationResult {
-  const scheduler = new Scheduler(schedulerOptions(trace, options));
-  const executor = new ModelledExecutor(options);
+  const clock = new VirtualClock();
+  const schedulerOptions = makeSchedulerOptions(trace, options);
+  const { geometry, numBlocks } = schedulerOptions;
+  const { hostBytes, usePrefixCache } = options;
+  const hasTier = hostBytes !== null && usePrefixCache;
+  const connector = hasTier ? makeHostTier(options, geometry, numBlocks, hostBytes, clock.now).connector : null;
+  const scheduler = new Scheduler(schedulerOptions, connector ? [connector] : []);
+  const executor = new ModelledExecutor(options, geometry.pageBytes);
   const recorder = new Recorder(options.blockSize);
-  let numArrived = 0;
-  const nextArrivalMs = () =>
-    numArrived < trace.length ? trace[numArrived].timestampMs * options.timeScale : Number.POSITIVE_INFINITY;
-
-  let nowMs = nextArrivalMs();
-  while (nowMs < Number.POSITIVE_INFINITY) {
-    while (executor.nextResultMs <= nowMs) {
-      const output = executor.takeFinished(nowMs);
-      const result = makeStepResult(output, (requestId) => outputTokenId(Number(requestId)));
-      recorder.stepProcessed(scheduler.update(output, result), nowMs);
-    }
-    while (nextArrivalMs() <= nowMs) {
-      const traced = trace[numArrived];
-      const request = makeRequest(String(numArrived), promptTokenIds(traced), traced.numOutputTokens);
-      addRequest(scheduler, recorder, request, nextArrivalMs());
-      numArrived += 1;
-    }
-    for (let output = scheduler.schedule(); output; output = scheduler.schedule()) {
-      recorder.stepScheduled(output, nowMs);
-      executor.submit(output, nowMs);
-    }
-    recorder.blocksInUse(scheduler.numUsableBlocks - scheduler.numFreeBlocks, nowMs);
-    nowMs = Math.min(nextArrivalMs(), executor.nextResultMs);
-  }
-  const { numWaiting, numRunning, stats, numUsableBlocks } = scheduler;
-  assert(!scheduler.hasUnfinished, () => `the simulation is stuck: ${numWaiting} requests wait, ${numRunning} run`);
+  const sampleTokenId = (requestId: string) => outputTokenId(Number(requestId));
+  runEvents({ clock, scheduler, connector, executor, recorder, sampleTokenId }, new TraceArrivals(trace, options));
+  assert(!scheduler.hasUnfinished, () => `the simulation is stuck: ${describeLeft(scheduler)}`);
   scheduler.checkIntegrity();
-  return { recorder, stats, busyMs: executor.busyMs, numUsableBlocks };
+  const { stats, numUsableBlocks } = scheduler;
+  const { busyMs, copyMs } = executor;
+  return { recorder, stats, offload: connector?.stats ?? null, busyMs, copyMs, numUsableBlocks };
 }
 
-function addRequest(scheduler: Scheduler, recorder: Recorder, request: Request, arrivalMs: number): void {
-  try {
-    scheduler.addRequest(request);
-  } catch (error) {
-    const isRefusal = error instanceof CairnError && REFUSALS.has(error.code);
-    if (!isRefusal) throw error;
-    recorder.requestRefused(error.code);
-    return;
+/** Request `i` of a trace is called `i`. */
+class TraceArrivals implements Arrivals {
+  readonly #trace: readonly TraceRequest[];
+  readonly #timeScale: number;
+  #numArrived = 0;
+
+  constructor(trace: readonly TraceRequest[], { timeScale }: SimulatorOptions) {
+    this.#trace = trace;
+    this.#timeScale = timeScale;
   }
-  recorder.requestArrived(request, arrivalMs);
+
+  get nextMs(): number {
+    if (this.#numArrived === this.#trace.length) return Number.POSITIVE_INFINITY;
+    return this.#trace[this.#numArrived].timestampMs * this.#timeScale;
+  }
+
+  take(): Request {
+    const requestId = String(this.#numArrived);
+    const traced = this.#trace[this.#numArrived++];
+    return makeRequest(requestId, promptTokenIds(traced), traced.numOutputTokens);
+  }
+}
+
+/** What is left of a scheduler that gets no further. */
+export function describeLeft({ numWaiting, numDeferred, numLoading, numRunning }: Scheduler): string {
+  return `${numWaiting} requests wait (${numDeferred} for a tier), ${numLoading} load, ${numRunning} run`;
 }
 
 /** An unlimited pool holds every block of every request at once, and needs no watermark. */
-function schedulerOptions(trace: readonly TraceRequest[], options: SimulatorOptions): SchedulerOptions {
-  const geometry = exampleGeometry(options.blockSize);
+function makeSchedulerOptions(trace: readonly TraceRequest[], options: SimulatorOptions): SchedulerOptions {
+  const geometry = exampleGeometry(options.blockSize, options.pageBytes);
   if (options.numBlocks !== null) return { ...options, geometry, numBlocks: options.numBlocks };
   const numBlocks = trace.reduce(
     (sum, { numPromptTokens, numOutputTokens }) => sum + ceilDiv(numPromptTokens + numOutputTokens, options.blockSize),

@@ -1,5 +1,6 @@
 import { Engine } from "../engine/engine";
 import type { LoadedParts } from "../engine/load-engine";
+import { makeOffload } from "../engine/make-offload";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
@@ -14,9 +15,16 @@ export interface OpenEngine {
   readonly steps: readonly SchedulerOutput[];
 }
 
-/** Another engine over the same runner: an empty cache, and these settings. The others must be idle, see `untilIdle`. */
+/**
+ * Another engine over the same runner: empty caches on all tiers, and these settings. The others must be idle, see `untilIdle`.
+ * Without the prefix cache nothing is offloaded.
+ */
 export function engineOver(parts: LoadedParts, options: Partial<SchedulerOptions> = {}): OpenEngine {
-  const scheduler = new Scheduler({ ...parts.schedulerOptions, ...options });
+  const schedulerOptions = { ...parts.schedulerOptions, ...options };
+  const { geometry, numBlocks, usePrefixCache } = schedulerOptions;
+  const memory = usePrefixCache ? (parts.offload?.memory ?? null) : null;
+  const offload = memory && makeOffload(memory, geometry, numBlocks, parts.engineConfig, () => performance.now());
+  const scheduler = new Scheduler(schedulerOptions, offload ? [offload.connector] : []);
   const steps: SchedulerOutput[] = [];
   const runner = {
     submit: (output: SchedulerOutput) => {
@@ -25,7 +33,7 @@ export function engineOver(parts: LoadedParts, options: Partial<SchedulerOptions
     },
     dispose: () => parts.runner.dispose(),
   };
-  return { engine: new Engine({ ...parts, scheduler, runner }), scheduler, steps };
+  return { engine: new Engine({ ...parts, scheduler, runner, offload }), scheduler, steps };
 }
 
 const IDLE_TIMEOUT_MS = 30_000;

@@ -66,6 +66,8 @@ export function makeParts(runner: ModelRunner, overrides: Partial<EngineParts> =
     info: { ...FAKE_INFO, vocabSize: PIECES.length, maxModelLen: MAX_MODEL_LEN },
     scheduler: makeScheduler(),
     runner,
+    geometry: geometryWithWindows([null, 16]),
+    offload: null,
     tokenizer: makeTokenizer(),
     chatTemplate: new ChatTemplate(TEMPLATE, { bos_token: "<bos>" }),
     eosTokenIds: [EOS],

@@ -1,9 +1,11 @@
 import { expose } from "comlink";
 import type { WorkerLike } from "../api/worker-connection";
 import { installErrorTransfer } from "../protocol/comlink-errors";
+import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
 import type { EngineInfo, EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
 import { CairnError, toWireError } from "../util/errors";
 import { EngineService, type ServedEngine } from "../worker/engine-service";
+import { SAMPLE_KV_STATS } from "./sample-kv-stats";
 
 export const FAKE_INFO: EngineInfo = {
   modelId: "tiny",
@@ -23,11 +25,14 @@ export const FAKE_INFO: EngineInfo = {
 
 type Sink = (event: GenerateEvent) => void;
 
-/** An engine that does what the test says: each request's events are sent by hand. */
+/** An engine that does what the test says: each request's events are sent by hand, `prefetch` answers prefetches. */
 export class FakeEngine implements ServedEngine {
   readonly info = FAKE_INFO;
   readonly requests: GenerateRequest[] = [];
   readonly aborted: string[] = [];
+  readonly cleared: (readonly KvTier[])[] = [];
+  readonly prefetches: PrefetchRequest[] = [];
+  prefetch: () => Promise<PrefetchResult> = async () => ({ promptTokens: 40, tokens: { gpu: 16, host: 16 } });
   numDisposals = 0;
   readonly #sinks = new Map<string, Sink>();
   readonly #onRequest: (engine: FakeEngine, request: GenerateRequest) => void;
@@ -45,6 +50,19 @@ export class FakeEngine implements ServedEngine {
   abort(requestId: string): void {
     this.aborted.push(requestId);
     this.send(requestId, { kind: "error", error: toWireError(new CairnError("aborted", "aborted in the worker")) });
+  }
+
+  kvStats(): KvStats {
+    return SAMPLE_KV_STATS;
+  }
+
+  async kvClear(tiers: readonly KvTier[]): Promise<void> {
+    this.cleared.push(tiers);
+  }
+
+  kvPrefetch(request: PrefetchRequest): Promise<PrefetchResult> {
+    this.prefetches.push(request);
+    return this.prefetch();
   }
 
   dispose(): void {

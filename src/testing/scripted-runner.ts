@@ -1,4 +1,4 @@
-import type { ModelRunner } from "../engine/model-runner";
+import type { ModelRunner, SubmittedStep } from "../engine/model-runner";
 import type { SampledToken, ScheduledRequest, SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { assert } from "../util/errors";
 
@@ -16,12 +16,15 @@ export class ScriptedRunner implements ModelRunner {
     this.#script = script;
   }
 
-  submit(output: SchedulerOutput): Promise<StepResult> {
+  submit(output: SchedulerOutput): SubmittedStep {
     this.steps.push(output);
     const sampled = output.scheduled.filter((entry) => entry.samples).map((entry) => this.#sample(entry));
     const result = { stepIndex: output.stepIndex, sampled };
     const held = this.#held;
-    return held ? new Promise((resolve) => held.push(() => resolve(result))) : Promise.resolve(result);
+    const landed = held
+      ? new Promise<StepResult>((resolve) => held.push(() => resolve(result)))
+      : Promise.resolve(result);
+    return { landed, transfers: [] };
   }
 
   dispose(): void {

@@ -30,8 +30,7 @@ export function testStep(requests: readonly TestRequest[], sizes: StepBufferSize
     samples: false,
     ...request,
   }));
-  const numTokens = scheduled.reduce((sum, request) => sum + request.numTokens, 0);
-  return packStep({ stepIndex: 0, newRows: [], scheduled, numTokens }, sizes);
+  return packStep({ scheduled }, sizes);
 }
 
 /**

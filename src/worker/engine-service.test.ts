@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { PrefetchRequest } from "../protocol/kv-messages";
 import type { GenerateEvent, GenerateRequest } from "../protocol/messages";
 import { FAKE_INFO, FakeEngine } from "../testing/fake-engine-worker";
+import { SAMPLE_KV_STATS } from "../testing/sample-kv-stats";
 import { CairnError } from "../util/errors";
 import { EngineService } from "./engine-service";
 
@@ -14,6 +16,12 @@ const REQUEST: GenerateRequest = {
   priority: 0,
   usePrefixCache: true,
   cacheSalt: null,
+};
+
+const PREFETCH: PrefetchRequest = {
+  requestId: "p1",
+  input: { kind: "tokens", tokenIds: [2, 7] },
+  cacheSalt: "mine",
 };
 
 const ports: MessagePort[] = [];
@@ -115,5 +123,52 @@ describe("EngineService", () => {
     expect(engine.numDisposals).toBe(2);
     await new EngineService({ gpu: {}, load: async () => engine }).dispose();
     expect(engine.numDisposals).toBe(2);
+  });
+
+  it("hands the calls about the KV cache to the engine, also those that came while it loads", async () => {
+    const engine = new FakeEngine();
+    let finishLoad: (loaded: FakeEngine) => void = () => {};
+    const service = new EngineService({ gpu: {}, load: () => new Promise((resolve) => (finishLoad = resolve)) });
+    const init = service.init(INIT, null, null);
+    const stats = service.kvStats();
+    finishLoad(engine);
+    await init;
+    expect(await stats).toEqual(SAMPLE_KV_STATS);
+    await service.kvClear(["host"]);
+    expect(engine.cleared).toEqual([["host"]]);
+    expect(await service.kvPrefetch(PREFETCH)).toEqual({ promptTokens: 40, tokens: { gpu: 16, host: 16 } });
+    expect(engine.prefetches).toEqual([PREFETCH]);
+    engine.prefetch = () => Promise.reject(new CairnError("context_length_exceeded", "too long"));
+    await expect(service.kvPrefetch(PREFETCH)).rejects.toMatchObject({ code: "context_length_exceeded" });
+  });
+
+  describe.each([
+    ["kvStats", (service: EngineService<object>) => service.kvStats()],
+    ["kvClear", (service: EngineService<object>) => service.kvClear(["gpu"])],
+    ["kvPrefetch", (service: EngineService<object>) => service.kvPrefetch(PREFETCH)],
+  ])("%s rejects", (_, call) => {
+    it("before the engine is initialized", async () => {
+      const service = new EngineService({ gpu: {}, load: async () => new FakeEngine() });
+      await expect(call(service)).rejects.toMatchObject({
+        code: "internal",
+        message: expect.stringContaining("before the engine was initialized"),
+      });
+    });
+
+    it("with what the load threw", async () => {
+      const load = () => Promise.reject(new CairnError("no_adapter", "none"));
+      const service = new EngineService({ gpu: {}, load });
+      await expect(service.init(INIT, null, null)).rejects.toMatchObject({ code: "no_adapter" });
+      await expect(call(service)).rejects.toMatchObject({ code: "no_adapter", message: "none" });
+    });
+
+    it("after dispose, and reaches the engine no more", async () => {
+      const engine = new FakeEngine();
+      const service = new EngineService({ gpu: {}, load: async () => engine });
+      await service.init(INIT, null, null);
+      await service.dispose();
+      await expect(call(service)).rejects.toMatchObject({ code: "disposed" });
+      expect([engine.cleared, engine.prefetches]).toEqual([[], []]);
+    });
   });
 });

@@ -1,3 +1,4 @@
+import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
 import {
   ENGINE_WORKER_NAME,
   type EngineInfo,
@@ -15,6 +16,9 @@ export interface ServedEngine {
   readonly info: EngineInfo;
   generate(request: GenerateRequest, sink: (event: GenerateEvent) => void): void;
   abort(requestId: string): void;
+  kvStats(): KvStats;
+  kvClear(tiers: readonly KvTier[]): Promise<void>;
+  kvPrefetch(request: PrefetchRequest): Promise<PrefetchResult>;
   dispose(): void;
 }
 
@@ -32,6 +36,7 @@ export class EngineService<Device> implements EngineWorkerApi {
   readonly #options: EngineServiceOptions<Device>;
   readonly #loading = new AbortController();
   #engine: Promise<ServedEngine> | null = null;
+  #isDisposed = false;
 
   constructor(options: EngineServiceOptions<Device>) {
     this.#options = options;
@@ -62,8 +67,7 @@ export class EngineService<Device> implements EngineWorkerApi {
   async generate(request: GenerateRequest, port: MessagePort): Promise<void> {
     const send = (event: GenerateEvent) => port.postMessage(event);
     try {
-      assert(this.#engine, "a request came before the engine was initialized");
-      const engine = await this.#engine;
+      const engine = await this.#ready();
       port.onmessage = ({ data }: MessageEvent<GenerateCommand>) => {
         if (data.kind === "abort") engine.abort(request.requestId);
       };
@@ -73,10 +77,31 @@ export class EngineService<Device> implements EngineWorkerApi {
     }
   }
 
+  async kvStats(): Promise<KvStats> {
+    return (await this.#ready()).kvStats();
+  }
+
+  async kvClear(tiers: readonly KvTier[]): Promise<void> {
+    await (await this.#ready()).kvClear(tiers);
+  }
+
+  async kvPrefetch(request: PrefetchRequest): Promise<PrefetchResult> {
+    return (await this.#ready()).kvPrefetch(request);
+  }
+
   async dispose(): Promise<void> {
+    this.#isDisposed = true;
     this.#loading.abort(new CairnError("disposed", "The engine was disposed while it was loading."));
     const engine = await this.#engine?.catch(() => null);
     engine?.dispose();
+  }
+
+  /** The engine, once it is loaded. Rejects with what the load threw, and with `disposed` from `dispose` on. */
+  async #ready(): Promise<ServedEngine> {
+    const engine = await this.#engine;
+    if (this.#isDisposed) throw new CairnError("disposed", "The engine was disposed.");
+    assert(engine, "a call came before the engine was initialized");
+    return engine;
   }
 
   async #load(init: EngineInit, onProgress: (progress: LoadProgress) => void): Promise<ServedEngine> {

@@ -1,0 +1,85 @@
+import type { KvStats, KvTier, PrefetchResult, TokensByTier } from "../protocol/kv-messages";
+import type { PromptInput } from "../protocol/messages";
+import {
+  aFilledString,
+  anArray,
+  anObject,
+  type Check,
+  type Fields,
+  invalid,
+  oneOf,
+  optional,
+  refuseUnknown,
+} from "./checks";
+import type { ChatMessageParam } from "./openai-types";
+import { validatePrompt } from "./validate-body";
+import { validateMessages } from "./validate-messages";
+import type { WorkerConnection } from "./worker-connection";
+
+export type { KvStats, KvTier, PrefetchResult, TokensByTier };
+
+export interface KvClearOptions {
+  /** At least one; all tiers unless given. */
+  readonly tiers?: readonly KvTier[] | null;
+}
+
+/** A prompt as a request's body has it: `messages` as in chat completions, or `prompt` as in completions. */
+export type KvPrefetchParams = { readonly cache_salt?: string | null } & (
+  | { readonly messages: readonly ChatMessageParam[]; readonly prompt?: null }
+  | { readonly prompt: string | readonly number[]; readonly messages?: null }
+);
+
+const KV_TIERS: readonly KvTier[] = ["gpu", "host"];
+
+/** `engine.kv`. Every call rejects with a CairnError: `disposed`, `worker_failed`, or what is said beside it. */
+export class KvCache {
+  readonly #connection: WorkerConnection;
+
+  constructor(connection: WorkerConnection) {
+    this.#connection = connection;
+  }
+
+  /** What the KV cache holds and did, by now. */
+  stats(): Promise<KvStats> {
+    return this.#connection.call((worker) => worker.kvStats());
+  }
+
+  /**
+   * Forgets what is cached. Requests that run keep the KV that they use, and what is computed later is cached again.
+   * Rejects with `invalid_request` for an unknown tier, `unsupported_parameter` for an unknown option, both with data { param }.
+   */
+  async clear(options: KvClearOptions = {}): Promise<void> {
+    const fields = anObject(options, "options");
+    refuseUnknown(fields, ["tiers"], "options.");
+    const tiers = optional(fields, "tiers", someTiers, "options.") ?? KV_TIERS;
+    await this.#connection.call((worker) => worker.kvClear(tiers));
+  }
+
+  /**
+   * Brings KV of this prompt that is in RAM back to the GPU, so that a request that begins with it starts sooner, and tells
+   * what was found. It computes nothing, and preempts nobody. Rejects as a request with this prompt does.
+   */
+  async prefetch(body: KvPrefetchParams): Promise<PrefetchResult> {
+    const fields = anObject(body, "body");
+    refuseUnknown(fields, ["messages", "prompt", "cache_salt"]);
+    const request = {
+      requestId: `prefetch-${crypto.randomUUID().replaceAll("-", "")}`,
+      input: promptInput(fields),
+      cacheSalt: optional(fields, "cache_salt", aFilledString),
+    };
+    return this.#connection.call((worker) => worker.kvPrefetch(request));
+  }
+}
+
+const someTiers: Check<readonly KvTier[]> = (value, param) => {
+  const tiers = anArray(value, param);
+  if (tiers.length === 0) throw invalid(param, "an array of at least one tier");
+  return tiers.map((tier, index) => oneOf(...KV_TIERS)(tier, `${param}[${index}]`));
+};
+
+function promptInput({ messages, prompt }: Fields): PromptInput {
+  const hasMessages = messages !== undefined && messages !== null;
+  const hasPrompt = prompt !== undefined && prompt !== null;
+  if (hasMessages === hasPrompt) throw invalid("body", "an object with either messages or prompt");
+  return hasMessages ? { kind: "chat", messages: validateMessages(messages) } : validatePrompt(prompt);
+}

@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import { SAMPLE_KV_STATS } from "../testing/sample-kv-stats";
+import { kvSections } from "./kv-sections";
+
+test("the table says each number once, with its unit", () => {
+  expect(kvSections(SAMPLE_KV_STATS).map(({ title, rows }) => [title, Object.fromEntries(rows)])).toEqual([
+    ["GPU", { Blocks: "1,024", Free: "1,000", Cached: "300" }],
+    [
+      "RAM",
+      {
+        "Slots used": "396 of 4,096",
+        Memory: "16.8 MB of 134.2 MB",
+        "Slots being written": "2",
+        "Slots being read": "3",
+        Evictions: "31",
+        "Evict to reuse": "5, mean 1.2 s",
+      },
+    ],
+    ["Tokens", { Computed: "2,048", "Found on the GPU": "160", "Loaded from RAM": "176" }],
+    [
+      "Stores, GPU to RAM",
+      {
+        Done: "400",
+        Moved: "13.1 MB",
+        Waiting: "23",
+        "In flight": "24",
+        Failed: "21",
+        Cancelled: "22",
+        "Refused: no slot": "25",
+        "Refused: unseen": "26",
+        "Refused: no room": "27",
+        "Leased blocks": "51 of 256",
+      },
+    ],
+    ["Loads, RAM to GPU", { Started: "11", Moved: "1.4 MB", Failed: "12", Revoked: "13" }],
+    [
+      "Deferrals",
+      {
+        "Another load under way": "41",
+        "Lookup pending": "42",
+        "To be asked again": "43",
+        "Timed out": "44",
+        "Waiting now": "45",
+      },
+    ],
+    ["Requests", { Preemptions: "61" }],
+  ]);
+});
+
+test("a gap that nobody measured is no number", () => {
+  const host = { ...SAMPLE_KV_STATS.host!, numReusedAfterEviction: 0, meanEvictToReuseMs: null };
+  expect(kvSections({ ...SAMPLE_KV_STATS, host })[1]!.rows).toContainEqual(["Evict to reuse", "none yet"]);
+});
+
+test("without the host tier the table says that it is off, and nothing else of it", () => {
+  const sections = kvSections({ ...SAMPLE_KV_STATS, host: null });
+  expect(sections.map(({ title, rows }) => [title, rows.map(([label]) => label)])).toEqual([
+    ["GPU", ["Blocks", "Free", "Cached"]],
+    ["RAM", ["Copies of KV"]],
+    ["Tokens", ["Computed", "Found on the GPU"]],
+    ["Requests", ["Preemptions"]],
+  ]);
+  expect(sections[1]!.rows).toEqual([["Copies of KV", "off"]]);
+});

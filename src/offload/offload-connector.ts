@@ -1,0 +1,315 @@
+import { type KvKey, kvKey } from "../kv/chunk";
+import type { KvGeometry } from "../kv/geometry";
+import { assert } from "../util/errors";
+import { ComputeRate } from "./compute-rate";
+import type {
+  BlockAt,
+  Connector,
+  ConnectorRequest,
+  EvictedChunk,
+  LeaseRequests,
+  LoadProgress,
+  LoadTarget,
+  LookupAnswer,
+  StoreMoment,
+} from "./connector";
+import { Deferrals } from "./deferrals";
+import { type LoadOutcome, Loads } from "./loads";
+import { Offers } from "./offers";
+import type { OffloadManager } from "./offload-manager";
+import type { OffloadPolicy } from "./offload-policy";
+import type { OffloadStats } from "./offload-stats";
+import { type ChunkState, lookupPrefix } from "./prefix-lookup";
+import { Stores } from "./stores";
+import type { JobId, LoadJob, StepTransfers, TransferResult } from "./transfer-job";
+
+export interface OffloadConnectorOptions {
+  readonly geometry: KvGeometry;
+  /** Of the GPU's pool, the null block included. */
+  readonly numBlocks: number;
+  readonly manager: OffloadManager;
+  readonly policy: OffloadPolicy;
+  /** Slots of the staging ring: stores that may be in flight at once. */
+  readonly numStagingSlots: number;
+  /** Bytes that one step copies at most, stores and loads together; one chunk and one position's blocks go in any case. */
+  readonly maxTransferBytesPerStep: number;
+  /** A clock in milliseconds. */
+  readonly now: () => number;
+  /** Makes ids that no other connector of the engine gets. */
+  readonly nextJobId?: () => JobId;
+}
+
+/** Share of the pool that leases may hold. */
+const MAX_LEASED_SHARE = 0.25;
+/** Share of a step's bytes that stores may take, so that loads, for which somebody waits, always get on. */
+const MAX_STORE_SHARE = 0.5;
+
+/**
+ * Offloads KV to a manager's tier, and loads it from there: the scheduler's side. It composes what it takes, each in a
+ * file of its own: what is waited for (Deferrals), loads in parts (Loads), the boundary of what may be stored
+ * (numStorableTokens), stores and their leases (Stores), and what is worth storing (OffloadPolicy).
+ */
+export class OffloadConnector implements Connector {
+  readonly #options: OffloadConnectorOptions;
+  readonly #deferrals: Deferrals;
+  readonly #loads: Loads;
+  readonly #stores: Stores;
+  readonly #offers: Offers;
+  readonly #rate: ComputeRate;
+  /** Chunks that failed to arrive, by request: misses for it from then on. */
+  readonly #misses = new Map<string, Set<KvKey>>();
+  /** Requests whose load failed: until they run they load nothing more, so that no block is loaded twice. */
+  readonly #failedLoads = new Set<string>();
+  readonly #numBlocksPerStep: number;
+  /** That were added and have not finished. */
+  readonly #requestIds = new Set<string>();
+  #epoch = 0;
+  #stepLoads: LoadJob[] = [];
+  #numLoads = 0;
+  #numLoadsFailed = 0;
+  #numBlocksLoaded = 0;
+
+  constructor(options: OffloadConnectorOptions) {
+    const { geometry, numBlocks, manager, numStagingSlots, maxTransferBytesPerStep, now } = options;
+    const { blocksPerChunk, pageBytes } = geometry;
+    let numJobs = 0;
+    const nextJobId = options.nextJobId ?? (() => ++numJobs);
+    const onChanged = (key: KvKey) => this.#deferrals.wake(key);
+    this.#options = options;
+    this.#rate = new ComputeRate(now);
+    this.#deferrals = new Deferrals(now);
+    this.#numBlocksPerStep = Math.floor(maxTransferBytesPerStep / pageBytes);
+    this.#loads = new Loads({ geometry, manager, nextJobId, now, onChanged });
+    this.#stores = new Stores({
+      manager,
+      nextJobId,
+      numStagingSlots,
+      blocksPerChunk,
+      maxLeasedBlocks: Math.max(blocksPerChunk, Math.floor(MAX_LEASED_SHARE * (numBlocks - 1))),
+      maxChunksPerStep: Math.max(1, Math.floor((MAX_STORE_SHARE * this.#numBlocksPerStep) / blocksPerChunk)),
+      onChanged,
+    });
+    this.#offers = new Offers({ geometry, manager, policy: options.policy, stores: this.#stores });
+  }
+
+  get nextDeadlineMs(): number {
+    return Math.min(this.#deferrals.nextDeadlineMs, this.#loads.nextDeadlineMs);
+  }
+
+  get hasWork(): boolean {
+    return this.#stores.size > 0 || this.#loads.numJobs > 0;
+  }
+
+  requestAdded(request: ConnectorRequest): void {
+    this.#requestIds.add(request.requestId);
+    this.#options.manager.sight(this.#chunkKeys(request));
+  }
+
+  requestAdmitted(request: ConnectorRequest): void {
+    this.#deferrals.forget(request.requestId);
+    this.#failedLoads.delete(request.requestId);
+    this.#options.manager.touch(this.#chunkKeys(request));
+  }
+
+  takeWoken(): readonly string[] {
+    return this.#deferrals.takeWoken();
+  }
+
+  beginStep(): void {
+    this.#options.policy.beginStep();
+    this.#stores.beginStep();
+  }
+
+  lookup(request: ConnectorRequest, isCached: (group: number, index: number) => boolean): LookupAnswer {
+    const { requestId, prefixHashes } = request;
+    if (prefixHashes === null || this.#failedLoads.has(requestId)) return { kind: "none" };
+    const misses = this.#misses.get(requestId);
+    const isExhausted = this.#deferrals.isExhausted(requestId);
+    const stateOf = (key: KvKey): ChunkState => {
+      if (misses?.has(key)) return "miss";
+      const state = this.#loads.isLoading(key) ? "loading" : this.#options.manager.lookup(key);
+      return isExhausted && state !== "hit" ? "miss" : state;
+    };
+    const { geometry, manager } = this.#options;
+    const { numBlocks, numTokensToLoad, waitsFor, keys } = lookupPrefix(geometry, request, isCached, stateOf);
+    if (keys.length === 0) return { kind: "none" };
+    if (waitsFor === null) return { kind: "load", numBlocks };
+    // Others must not push out of the tier, while the request waits, what it has there already.
+    manager.touch(keys);
+    const maxWaitMs = this.#rate.predictMs(numTokensToLoad);
+    this.#deferrals.defer(requestId, waitsFor.key, waitsFor.reason, maxWaitMs);
+    return { kind: "deferred", reason: waitsFor.reason };
+  }
+
+  startLoad({ requestId, prefixHashes }: ConnectorRequest, targets: readonly LoadTarget[]): void {
+    assert(prefixHashes, () => `request ${requestId} loads, but does not use the prefix cache`);
+    this.#numLoads += 1;
+    this.#loads.start(requestId, prefixHashes, targets);
+  }
+
+  planLoad(requestId: string, maxTokens: number): { readonly job: LoadJob; readonly numTokens: number } | null {
+    const numBlocksLeft = this.#numBlocksPerStep - this.#numStepBlocks;
+    if (numBlocksLeft <= 0 && this.#stepLoads.length > 0) return null;
+    const planned = this.#loads.plan(requestId, maxTokens, numBlocksLeft, this.#epoch);
+    if (planned) this.#stepLoads.push(planned.job);
+    return planned;
+  }
+
+  endLoad(requestId: string): void {
+    this.#loads.end(requestId);
+  }
+
+  offer(moment: StoreMoment, request: ConnectorRequest, blockAt: BlockAt): void {
+    this.#offers.offer(moment, request, blockAt, this.#epoch);
+  }
+
+  offerEvicted(chunks: readonly EvictedChunk[]): void {
+    this.#offers.offerEvicted(chunks, this.#epoch);
+  }
+
+  takeLeaseRequests(): LeaseRequests {
+    return this.#stores.takeLeaseRequests();
+  }
+
+  cancelStore(isWorthIt: (blockIds: readonly number[]) => boolean): boolean {
+    return this.#stores.cancelNewest(isWorthIt);
+  }
+
+  takeTransfers(): StepTransfers {
+    const loads = this.#stepLoads;
+    this.#stepLoads = [];
+    return { stores: this.#stores.takeSubmitted(), loads };
+  }
+
+  stepScheduled(stepIndex: number, numTokens: number): void {
+    this.#rate.stepScheduled(stepIndex, numTokens);
+  }
+
+  stepProcessed(stepIndex: number): void {
+    this.#rate.stepProcessed(stepIndex);
+  }
+
+  completeTransfer({ jobId, epoch, numBlocks }: TransferResult): LoadProgress | null {
+    if (epoch !== this.#epoch) return null;
+    const stored = this.#stores.complete(jobId, numBlocks);
+    if (stored) {
+      const { isStored, owner } = stored;
+      if (!isStored && owner && this.#requestIds.has(owner.requestId)) {
+        this.#options.policy.putBack(owner.requestId, owner.chunk);
+      }
+      return null;
+    }
+    const outcome = this.#loads.complete(jobId, numBlocks);
+    return outcome && this.#follow(outcome);
+  }
+
+  failOverdue(): readonly LoadProgress[] {
+    return this.#loads.failOverdue().map((outcome) => this.#follow(outcome));
+  }
+
+  requestFinished(requestId: string): void {
+    this.#requestIds.delete(requestId);
+    this.#misses.delete(requestId);
+    this.#failedLoads.delete(requestId);
+    this.#deferrals.forget(requestId);
+    this.#options.policy.forget(requestId);
+  }
+
+  discard(request: ConnectorRequest): void {
+    this.#stores.discard(request.requestId);
+    this.#options.manager.discard(this.#chunkKeys(request));
+  }
+
+  clear(): void {
+    this.#stores.voidAll();
+    this.#options.manager.clear();
+    this.#offerAllAgain();
+    this.#deferrals.wakeAll();
+  }
+
+  beginEpoch(): void {
+    this.#epoch += 1;
+    this.#loads.endAll();
+    this.#stores.endAll();
+    this.#stepLoads = [];
+    this.#rate.forgetSteps();
+    this.#offerAllAgain();
+    this.#deferrals.wakeAll();
+  }
+
+  get stats(): OffloadStats {
+    const { manager, geometry } = this.#options;
+    const chunkBytes = geometry.blocksPerChunk * geometry.pageBytes;
+    const stores = this.#stores;
+    return {
+      host: manager.stats,
+      chunkBytes,
+      numLoads: this.#numLoads,
+      numLoadsFailed: this.#numLoadsFailed,
+      numBlocksLoaded: this.#numBlocksLoaded,
+      bytesLoaded: this.#numBlocksLoaded * geometry.pageBytes,
+      numStores: stores.numStored,
+      bytesStored: stores.numStored * chunkBytes,
+      numStoresFailed: stores.numFailed,
+      numStoresCancelled: stores.numCancelled,
+      numStoresWithoutRoom: stores.numWithoutRoom,
+      numStoresWaiting: stores.numWaiting,
+      numStoresInFlight: stores.numInFlight,
+      numLeasedBlocks: stores.numLeasedBlocks,
+      maxLeasedBlocks: stores.maxLeasedBlocks,
+      numDeferrals: { ...this.#deferrals.numDeferrals },
+      numDeferralsTimedOut: this.#deferrals.numTimedOut,
+    };
+  }
+
+  /** The request that a job copies for; null for a chunk that nobody held, and for a job that is none of these. */
+  ownerOf(jobId: JobId): string | null {
+    return this.#stores.ownerOf(jobId) ?? this.#loads.ownerOf(jobId);
+  }
+
+  isDeferred(requestId: string): boolean {
+    return this.#deferrals.isWaiting(requestId);
+  }
+
+  checkIntegrity(isIdle: boolean): void {
+    this.#deferrals.checkIntegrity();
+    this.#loads.checkIntegrity();
+    this.#stores.checkIntegrity();
+    const { manager } = this.#options;
+    manager.checkIntegrity({ numPending: this.#stores.size, numReaders: this.#loads.numReaders });
+    if (!isIdle) return;
+    const left = { stores: this.#stores.size, jobs: this.#loads.numJobs, loads: this.#loads.numLive };
+    const numLeft = left.stores + left.jobs + left.loads + this.#deferrals.numWaiting + this.#requestIds.size;
+    assert(numLeft === 0, () => `idle, but the connector has ${JSON.stringify(left)}, or requests`);
+  }
+
+  /** Blocks that the step copies so far. */
+  get #numStepBlocks(): number {
+    const numLoaded = this.#stepLoads.reduce((sum, { blocks }) => sum + blocks.length, 0);
+    return this.#stores.numSubmitted * this.#options.geometry.blocksPerChunk + numLoaded;
+  }
+
+  #follow({ requestId, arrived, state, failedKeys }: LoadOutcome): LoadProgress {
+    this.#numBlocksLoaded += arrived.length;
+    if (state === "failed") {
+      this.#numLoadsFailed += 1;
+      this.#failedLoads.add(requestId);
+      this.#misses.set(requestId, new Set([...(this.#misses.get(requestId) ?? []), ...failedKeys]));
+    }
+    return { requestId, arrived, state };
+  }
+
+  /** Of all full chunks of the request's known tokens, head first. */
+  #chunkKeys({ prefixHashes, numTokens }: ConnectorRequest): KvKey[] {
+    if (prefixHashes === null) return [];
+    const { blockSize, blocksPerChunk, groups } = this.#options.geometry;
+    const numChunks = Math.floor(numTokens / (blockSize * blocksPerChunk));
+    return Array.from({ length: numChunks }, (_, chunk) => prefixHashes.at((chunk + 1) * blocksPerChunk - 1)).flatMap(
+      (hash) => groups.map((_, group) => kvKey(group, hash)),
+    );
+  }
+
+  #offerAllAgain(): void {
+    for (const requestId of this.#requestIds) this.#options.policy.forget(requestId);
+  }
+}

@@ -1,0 +1,32 @@
+import type { DeferralReason } from "./connector";
+import type { OffloadManagerStats } from "./offload-manager";
+
+/** What a connector did since it was made. Counts only grow, but for the gauges that say so. */
+export interface OffloadStats {
+  readonly host: OffloadManagerStats;
+  /** Bytes of a host slot. */
+  readonly chunkBytes: number;
+  /** Loads that began: one a request, but for those that are revoked or fail. */
+  readonly numLoads: number;
+  readonly numLoadsFailed: number;
+  /** Blocks that arrived on the GPU. */
+  readonly numBlocksLoaded: number;
+  readonly bytesLoaded: number;
+  /** Chunks that arrived in the host tier. */
+  readonly numStores: number;
+  readonly bytesStored: number;
+  readonly numStoresFailed: number;
+  readonly numStoresCancelled: number;
+  /** Chunks that were not stored because leases hold as many blocks as they may, or the staging ring was full at eviction. */
+  readonly numStoresWithoutRoom: number;
+  /** Gauges: planned and not submitted; submitted, with no result yet. */
+  readonly numStoresWaiting: number;
+  readonly numStoresInFlight: number;
+  /** Gauge: blocks that leases hold. */
+  readonly numLeasedBlocks: number;
+  readonly maxLeasedBlocks: number;
+  /** Times that a request was put off, by reason. */
+  readonly numDeferrals: Readonly<Record<DeferralReason, number>>;
+  /** Deferrals that ended by their deadline. */
+  readonly numDeferralsTimedOut: number;
+}

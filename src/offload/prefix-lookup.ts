@@ -1,0 +1,67 @@
+import { type KvKey, kvKey } from "../kv/chunk";
+import type { KvGeometry } from "../kv/geometry";
+import { firstBlockSeen, longestPrefix } from "../kv/prefix-match";
+import type { ConnectorRequest, DeferralReason } from "./connector";
+import type { LookupResult } from "./offload-manager";
+
+/** What a connector knows of a chunk: what its manager says, or that another request is loading it. */
+export type ChunkState = LookupResult | "loading";
+
+/** Key of the chunk that holds a block; null where the request does not know all of the chunk's ids. */
+export function chunkKeyOf(
+  { blockSize, blocksPerChunk }: KvGeometry,
+  { prefixHashes, numTokens }: ConnectorRequest,
+  group: number,
+  index: number,
+): KvKey | null {
+  const lastBlock = index - (index % blocksPerChunk) + blocksPerChunk - 1;
+  if (prefixHashes === null || (lastBlock + 1) * blockSize > numTokens) return null;
+  return kvKey(group, prefixHashes.at(lastBlock));
+}
+
+export interface PrefixLookup {
+  /** Blocks of the longest prefix that GPU and tier have together, or will have when what is waited for has come. */
+  readonly numBlocks: number;
+  /** From the first position that would be loaded to the prefix's end. */
+  readonly numTokensToLoad: number;
+  /** The first chunk of it that cannot be read yet; null if all can. */
+  readonly waitsFor: { readonly key: KvKey; readonly reason: DeferralReason } | null;
+  /** Chunks that would be loaded. */
+  readonly keys: readonly KvKey[];
+}
+
+/**
+ * Whether waiting helps is judged by the prefix that it would give: what is pending counts as if it were there. So a
+ * chunk that is pending behind a miss, or in a window that a miss has broken, makes nobody wait, and neither does one
+ * whose blocks the GPU has.
+ */
+export function lookupPrefix(
+  geometry: KvGeometry,
+  request: ConnectorRequest,
+  isCached: (group: number, index: number) => boolean,
+  stateOf: (key: KvKey) => ChunkState,
+): PrefixLookup {
+  const states = new Map<KvKey, ChunkState>();
+  const keyAt = (group: number, index: number) => chunkKeyOf(geometry, request, group, index);
+  const isSomewhere = (group: number, index: number) => {
+    if (isCached(group, index)) return true;
+    const key = keyAt(group, index);
+    if (key === null) return false;
+    if (!states.has(key)) states.set(key, stateOf(key));
+    return states.get(key) !== "miss";
+  };
+  const { blockSize, groups } = geometry;
+  const numBlocks = longestPrefix(geometry, Math.floor((request.numTokens - 1) / blockSize), isSomewhere);
+  const keys = new Set<KvKey>();
+  let firstLoaded = numBlocks;
+  groups.forEach(({ window }, group) => {
+    for (let index = firstBlockSeen(window, blockSize, numBlocks); index < numBlocks; index++) {
+      if (isCached(group, index)) continue;
+      firstLoaded = Math.min(firstLoaded, index);
+      keys.add(keyAt(group, index)!);
+    }
+  });
+  const unreadable = [...keys].map((key) => ({ key, state: states.get(key)! })).find(({ state }) => state !== "hit");
+  const waitsFor = unreadable ? { key: unreadable.key, reason: unreadable.state as DeferralReason } : null;
+  return { numBlocks, numTokensToLoad: (numBlocks - firstLoaded) * blockSize, waitsFor, keys: [...keys] };
+}

@@ -1,0 +1,85 @@
+import type { PromptInput } from "./messages";
+
+/** Where KV is kept, fastest first. */
+export type KvTier = "gpu" | "host";
+
+/** Tokens of prompts by where their KV came from. */
+export interface TokensByTier {
+  readonly gpu: number;
+  readonly host: number;
+}
+
+/** What `engine.kv.prefetch` found, and where. */
+export interface PrefetchResult {
+  readonly promptTokens: number;
+  /** `gpu`: was on the GPU already. `host`: was brought from RAM to the GPU. The rest is not cached. */
+  readonly tokens: TokensByTier;
+}
+
+export interface PrefetchRequest {
+  readonly requestId: string;
+  readonly input: PromptInput;
+  readonly cacheSalt: string | null;
+}
+
+/**
+ * What the KV cache holds and did, as `engine.kv.stats()` tells it. Gauges say how it is now; `num...` of events and bytes
+ * moved count from the engine's beginning. Bytes are those of KV, without any overhead.
+ */
+export interface KvStats {
+  readonly gpu: {
+    readonly numBlocks: number;
+    /** Blocks that nobody holds; cached ones are among them. */
+    readonly numFreeBlocks: number;
+    /** Blocks that a new prompt can hit. */
+    readonly numCachedBlocks: number;
+    readonly blockBytes: number;
+  };
+  /** Null where KV is not offloaded. */
+  readonly host: {
+    /** Chunks that it holds at most. It shrinks when the browser gives no more memory. */
+    readonly numSlots: number;
+    readonly numFreeSlots: number;
+    readonly numPendingSlots: number;
+    readonly numIdleSlots: number;
+    readonly numPinnedSlots: number;
+    readonly chunkBytes: number;
+    /** Memory that was allocated so far. */
+    readonly allocatedBytes: number;
+    readonly numEvictions: number;
+    /** Evicted chunks that were asked for again, and how long after, on the average: when this is short, the tier is too small. Null without any. */
+    readonly numReusedAfterEviction: number;
+    readonly meanEvictToReuseMs: number | null;
+  } | null;
+  /** Tokens of admitted requests: computed in steps, or found. */
+  readonly tokens: TokensByTier & { readonly computed: number };
+  readonly loads: {
+    readonly numStarted: number;
+    readonly numFailed: number;
+    /** Given up to make room for requests that ran. */
+    readonly numRevoked: number;
+    readonly bytes: number;
+  };
+  readonly stores: {
+    readonly numDone: number;
+    readonly numFailed: number;
+    readonly numCancelled: number;
+    readonly numWaiting: number;
+    readonly numInFlight: number;
+    /** Offers that were turned down, by reason; a chunk may be offered again. */
+    readonly numRefused: { readonly noSlot: number; readonly unseen: number; readonly noRoom: number };
+    readonly bytes: number;
+  };
+  /** Requests that were put off, by reason. */
+  readonly deferrals: {
+    readonly loading: number;
+    readonly pending: number;
+    readonly retry: number;
+    readonly numTimedOut: number;
+    /** Requests that are put off now. */
+    readonly numWaiting: number;
+  };
+  /** Blocks that stores hold while they wait, and how many they may. */
+  readonly leases: { readonly numBlocks: number; readonly maxBlocks: number };
+  readonly numPreemptions: number;
+}

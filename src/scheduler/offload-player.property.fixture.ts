@@ -1,0 +1,342 @@
+import { HostManager } from "../offload/host-manager";
+import { OffloadConnector } from "../offload/offload-connector";
+import { makeOffloadPolicy } from "../offload/offload-policy";
+import type { LoadJob, StoreJob } from "../offload/transfer-job";
+import { assert, CairnError } from "../util/errors";
+import { countOffloadEvents, type OffloadParts, snapshotOffload } from "./count-offload-events.property.fixture";
+import { type ExpectedTokens, PrefixTrie } from "./expected-tokens.property.fixture";
+import { LoadCounts } from "./load-counts.property.fixture";
+import type { OffloadEvents } from "./offload-events.property.fixture";
+import type { Fate, OffloadRun } from "./offload-run.property.fixture";
+import {
+  EOS,
+  expectedTokensOf,
+  maxTokensOf,
+  type RandomRequest,
+  schedulerOptionsOf,
+} from "./random-run.property.fixture";
+import { Request } from "./request";
+import { Scheduler } from "./scheduler";
+import type { SchedulerOptions } from "./scheduler-options";
+import { ShadowRunner } from "./shadow-runner.fixture";
+import { ShadowTransfers } from "./shadow-transfers.fixture";
+import { maxNumSteps } from "./step-bound.property.fixture";
+
+const SAMPLING = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] } as const;
+/** Longer than any deadline and any delay that ends, at the fastest clock. */
+const MAX_IDLE_TURNS = 2500;
+
+interface Watched {
+  readonly request: Request;
+  readonly expected: ExpectedTokens;
+  readonly maxNumOutputTokens: number;
+  isStopped: boolean;
+}
+
+interface JobUnderWay {
+  readonly requestId: string | null;
+  readonly fate: Fate;
+  readonly dueTurn: number;
+}
+
+/**
+ * Plays a run with a connector to its end. Checked after every call: contents of blocks, stores and loads (the shadows),
+ * books of scheduler, connector and host tier, that no free block is named by a step in flight; at the end the ids of
+ * alone, the number of steps, and how often each chunk was loaded for each request.
+ */
+export class OffloadPlayer {
+  readonly #run: OffloadRun;
+  readonly #events: OffloadEvents;
+  readonly #options: SchedulerOptions;
+  readonly #manager: HostManager;
+  readonly #connector: OffloadConnector;
+  readonly #scheduler: Scheduler;
+  readonly #runner: ShadowRunner;
+  readonly #transfers: ShadowTransfers;
+  readonly #trie = new PrefixTrie();
+  readonly #arrived: ExpectedTokens[] = [];
+  readonly #pending: Set<number>;
+  readonly #all: Watched[] = [];
+  readonly #live = new Map<string, Watched>();
+  readonly #stops: { readonly turn: number; readonly request: Request; readonly reason: "abort" | "stop" }[] = [];
+  readonly #jobs = new Map<number, JobUnderWay>();
+  readonly #loads = new LoadCounts();
+  #turn = 0;
+  #numJobs = 0;
+  #numLosses = 0;
+
+  constructor(run: OffloadRun, events: OffloadEvents) {
+    const { offload } = run;
+    const base = schedulerOptionsOf(run.run);
+    const geometry = { ...base.geometry, blocksPerChunk: offload.blocksPerChunk };
+    const { numSlots, evictionPolicy, storeThreshold, numStagingSlots, policy } = offload;
+    const now = () => this.#turn * offload.msPerTurn;
+    this.#run = run;
+    this.#events = events;
+    this.#options = { ...base, geometry };
+    this.#manager = new HostManager({ numSlots, evictionPolicy, storeThreshold, reserveSlot: () => true, now });
+    this.#connector = new OffloadConnector({
+      geometry,
+      numBlocks: base.numBlocks,
+      manager: this.#manager,
+      policy: makeOffloadPolicy(policy),
+      numStagingSlots,
+      maxTransferBytesPerStep: offload.maxBlocksPerStep * geometry.pageBytes,
+      now,
+    });
+    this.#scheduler = new Scheduler(this.#options, [this.#connector]);
+    const { numBlocks, maxNumRunning } = this.#options;
+    const expectedOf = (requestId: string) => this.#watched(requestId).expected;
+    this.#runner = new ShadowRunner({ geometry, numBlocks, maxNumRunning, expectedOf });
+    this.#transfers = new ShadowTransfers(geometry, this.#runner);
+    this.#pending = new Set(run.run.requests.keys());
+  }
+
+  play(): void {
+    let numIdleTurns = 0;
+    while (this.#pending.size > 0 || this.#live.size > 0 || this.#runner.unprocessed.length > 0) {
+      const isBusy = this.#playTurn();
+      numIdleTurns = isBusy || this.#pending.size > 0 ? 0 : numIdleTurns + 1;
+      assert(numIdleTurns < MAX_IDLE_TURNS, () => `stuck: ${[...this.#live.keys()]} wait for ever`);
+      this.#turn += 1;
+    }
+    this.#drain();
+    this.#checkEnd();
+  }
+
+  /** False where nothing happened. */
+  #playTurn(): boolean {
+    const { rhythm, resetTurns } = this.#run.run;
+    const { clearTurns, lossTurns, losesDeviceWhenLoading } = this.#run.offload;
+    const isFirstLoad = losesDeviceWhenLoading && this.#numLosses === 0 && this.#scheduler.numLoading > 0;
+    for (const { turn, request, reason } of this.#stops) if (turn === this.#turn) this.#stop(request, reason);
+    for (const index of this.#pending) this.#arrive(index);
+    if (resetTurns.includes(this.#turn)) this.#scheduler.resetPrefixCache();
+    if (clearTurns.includes(this.#turn)) this.#clear();
+    if (lossTurns.includes(this.#turn) || isFirstLoad) this.#loseDevice();
+    this.#abortByState();
+    const hasLanded = this.#landDue();
+    if (rhythm[this.#turn % rhythm.length] && this.#runner.unprocessed.length > 0) this.#process();
+    else if (!this.#schedule() && this.#runner.unprocessed.length > 0) this.#process();
+    else if (this.#runner.unprocessed.length === 0) return hasLanded;
+    return true;
+  }
+
+  #arrive(index: number): void {
+    const { run } = this.#run;
+    const spec = run.requests[index];
+    if (this.#turn < spec.arrivalTurn) return;
+    this.#pending.delete(index);
+    const parent = spec.parent === null ? null : (this.#arrived[spec.parent % this.#arrived.length] ?? null);
+    const expected = expectedTokensOf(run, index, this.#trie, parent);
+    this.#arrived.push(expected);
+    const request = this.#makeRequest(spec, expected, String(index));
+    try {
+      this.#scheduler.addRequest(request);
+    } catch (error) {
+      const code = error instanceof CairnError ? error.code : null;
+      assert(code === "context_length_exceeded" || code === "cache_too_small", () => `refused for ${error}`);
+      return;
+    }
+    const { maxModelLen } = this.#options;
+    if (request.prefixHashes) this.#transfers.learn(expected, spec.cacheSalt, maxModelLen + 1);
+    const maxNumOutputTokens = Math.min(request.maxTokens, maxModelLen - request.numPromptTokens);
+    const watched = { request, expected, maxNumOutputTokens, isStopped: false };
+    this.#all.push(watched);
+    this.#live.set(request.requestId, watched);
+    if (spec.stop) this.#stops.push({ turn: this.#turn + spec.stop.numTurns, request, reason: spec.stop.reason });
+    this.#check();
+  }
+
+  #makeRequest(spec: RandomRequest, { promptTokenIds }: ExpectedTokens, requestId: string): Request {
+    const { priority, usePrefixCache, cacheSalt } = spec;
+    const maxTokens = maxTokensOf(this.#run.run, spec);
+    const ids = { requestId, promptTokenIds, eosTokenIds: [EOS] };
+    return new Request({ ...ids, sampling: SAMPLING, maxTokens, priority, usePrefixCache, cacheSalt });
+  }
+
+  #stop(request: Request, reason: "abort" | "stop"): void {
+    const watched = this.#live.get(request.requestId);
+    if (watched?.request !== request) return;
+    if (request.status === "loading") this.#events.count("an abort while loading");
+    const { numDeferred } = this.#scheduler;
+    watched.isStopped = true;
+    assert(this.#scheduler.finish(request.requestId, reason), "a live request is unknown");
+    if (this.#scheduler.numDeferred < numDeferred) this.#events.count("an abort while put off");
+    this.#live.delete(request.requestId);
+    this.#check();
+  }
+
+  #abortByState(): void {
+    const { abortsWhen } = this.#run.offload;
+    for (const { request } of [...this.#live.values()]) {
+      const state = abortsWhen[Number(request.requestId) % abortsWhen.length];
+      const isThere = state === "loading" ? request.status === "loading" : state !== null && this.#isDeferred(request);
+      if (isThere) this.#stop(request, "abort");
+    }
+  }
+
+  #isDeferred({ requestId }: Request): boolean {
+    return this.#connector.isDeferred(requestId);
+  }
+
+  #clear(): void {
+    const hasStores = [...this.#transfers.jobs].some(({ kind }) => kind === "store");
+    if (hasStores) this.#events.count("a clear with a store in flight");
+    this.#scheduler.clearTiers();
+    this.#check();
+  }
+
+  #loseDevice(): void {
+    if (this.#transfers.jobs.length > 0) this.#events.count("a device lost with a job in flight");
+    if (this.#scheduler.numLoading > 0) this.#events.count("a device lost while a request loads");
+    const jobs = [...this.#jobs.keys()];
+    while (this.#runner.unprocessed.length > 0) this.#runner.process();
+    this.#runner.forgetAll();
+    this.#transfers.dropJobs();
+    this.#jobs.clear();
+    this.#scheduler.beginEpoch();
+    this.#numLosses += 1;
+    // What an old device still says means nothing.
+    const epoch = this.#numLosses - 1;
+    this.#scheduler.completeTransfers(jobs.map((jobId) => ({ jobId, epoch, numBlocks: 1 })));
+    this.#check();
+  }
+
+  #landDue(): boolean {
+    const due = [...this.#jobs].filter(([, { dueTurn }]) => dueTurn <= this.#turn);
+    for (const [jobId, job] of due) this.#land(jobId, job);
+    return due.length > 0;
+  }
+
+  #land(jobId: number, { requestId, fate }: JobUnderWay): void {
+    const { kind } = this.#transfers.jobs.find(({ job }) => job.jobId === jobId)!;
+    const isLive = requestId !== null && this.#live.has(requestId);
+    const request = requestId === null ? null : this.#live.get(requestId)?.request;
+    this.#jobs.delete(jobId);
+    const result = this.#transfers.end(jobId, fate.numGoodQuarters === 4);
+    if (kind === "load" && request?.status !== "loading") this.#events.count("a result for a load that is over");
+    if (kind === "store") this.#events.count(fate.numGoodQuarters === 4 ? "a store" : "a store that fails");
+    if (kind === "store" && requestId !== null && !isLive)
+      this.#events.count("a store that lands after its request has ended");
+    const { numLoadsFailed } = this.#connector.stats;
+    this.#scheduler.completeTransfers([result]);
+    if (this.#connector.stats.numLoadsFailed > numLoadsFailed) {
+      this.#events.count("a load that fails");
+      if (result.numBlocks > 0) this.#events.count("a load that fails after some of it has arrived");
+    }
+    this.#check();
+  }
+
+  #schedule(): boolean {
+    if (this.#runner.unprocessed.length === this.#options.maxInFlightSteps) return false;
+    const before = snapshotOffload(this.#parts);
+    const output = this.#scheduler.schedule();
+    countOffloadEvents(this.#events, this.#parts, before, output);
+    if (output) {
+      for (const job of output.transfers.stores) this.#submitted(job, this.#ownerOf(job));
+      for (const job of output.transfers.loads) this.#submitted(job, this.#loaderOf(job));
+      this.#transfers.run(output.transfers, (job) => this.#numGoodBlocks(job));
+      this.#runner.run(output);
+    }
+    this.#check();
+    return output !== null;
+  }
+
+  #submitted(job: StoreJob | LoadJob, requestId: string | null): void {
+    const { fates } = this.#run.offload;
+    const fate = fates[this.#numJobs++ % fates.length];
+    if (fate.delay === null) this.#events.count("a copy that never ends");
+    const minDelay = "blocks" in job ? this.#run.offload.minLoadDelay : 0;
+    const dueTurn = fate.delay === null ? Number.POSITIVE_INFINITY : this.#turn + Math.max(fate.delay, minDelay);
+    this.#jobs.set(job.jobId, { requestId, fate, dueTurn });
+  }
+
+  #numGoodBlocks({ jobId, blocks }: LoadJob): number {
+    return Math.floor((blocks.length * this.#jobs.get(jobId)!.fate.numGoodQuarters) / 4);
+  }
+
+  #process(): void {
+    const { output, result } = this.#runner.process();
+    for (const { requestId, finishReason } of this.#scheduler.update(output, result)) {
+      if (finishReason) this.#live.delete(requestId);
+    }
+    this.#check();
+  }
+
+  /** Copies that never end keep their slots; all others are let end, and nothing is left. */
+  #drain(): void {
+    for (let i = 0; this.#scheduler.hasUnfinished && i < MAX_IDLE_TURNS; i++) {
+      this.#schedule();
+      while (this.#runner.unprocessed.length > 0) this.#process();
+      for (const [jobId, job] of this.#jobs) this.#land(jobId, job);
+      this.#turn += 1;
+    }
+  }
+
+  #checkEnd(): void {
+    const { numFreeBlocks, numUsableBlocks, numRunning, numWaiting, numLoading, stats } = this.#scheduler;
+    assert(numRunning + numWaiting + numLoading === 0 && !this.#scheduler.hasUnfinished, "something is left");
+    assert(numFreeBlocks === numUsableBlocks, "blocks are lost");
+    this.#scheduler.checkIntegrity();
+    for (const { request, expected, maxNumOutputTokens, isStopped } of this.#all) {
+      const whole = expected.outputTokenIds(maxNumOutputTokens, request.eosTokenIds);
+      const alone = isStopped ? whole.slice(0, request.outputTokenIds.length) : whole;
+      assert(
+        `${request.outputTokenIds}` === `${alone}`,
+        () => `${request.requestId} got ${request.outputTokenIds}, alone ${alone}`,
+      );
+    }
+    this.#loads.check(
+      this.#all.map(({ request }) => request),
+      this.#numLosses,
+    );
+    assert(stats.numSteps <= this.#maxNumSteps, () => `${stats.numSteps} steps, at most ${this.#maxNumSteps} were due`);
+  }
+
+  /**
+   * As without a connector (step-bound.property.fixture.ts), and beyond it: a request that was put off or has loaded may
+   * take the place of the first of those that run, once for each time; a lost device lets all begin again; and each
+   * step that computes nothing copies something.
+   */
+  get #maxNumSteps(): number {
+    const requests = this.#all.map(({ request }) => request);
+    const sum = maxNumSteps(requests, this.#options);
+    const largest = Math.max(0, ...requests.map((request) => maxNumSteps([request], this.#options)));
+    const { numLoads, numDeferrals } = this.#connector.stats;
+    const numOvertakings = numLoads + numDeferrals.loading + numDeferrals.pending + numDeferrals.retry;
+    return (1 + this.#numLosses) * sum + numOvertakings * largest + this.#numJobs;
+  }
+
+  #check(): void {
+    this.#scheduler.checkIntegrity();
+    this.#runner.checkNoneNamed(new Set(this.#scheduler.freeBlockIds));
+  }
+
+  get #parts(): OffloadParts {
+    return {
+      scheduler: this.#scheduler,
+      connector: this.#connector,
+      requests: [...this.#live.values()].map(({ request }) => request),
+      storing: new Set([...this.#jobs.values()].map(({ requestId }) => requestId)),
+      numGroups: this.#options.geometry.groups.length,
+    };
+  }
+
+  #watched(requestId: string): Watched {
+    const watched = this.#live.get(requestId);
+    assert(watched, () => `${requestId} is scheduled, but not here`);
+    return watched;
+  }
+
+  #ownerOf({ jobId }: StoreJob): string | null {
+    return this.#connector.ownerOf(jobId);
+  }
+
+  #loaderOf(job: LoadJob): string | null {
+    const requestId = this.#connector.ownerOf(job.jobId);
+    assert(requestId !== null, () => `job ${job.jobId} loads for nobody`);
+    this.#loads.count(requestId, job, (slotId) => this.#transfers.keyOfSlot(slotId));
+    return requestId;
+  }
+}
