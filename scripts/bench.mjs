@@ -35,6 +35,7 @@ try {
       "batch tokens/s": round(result.batchTokensPerSecond),
       "shared prefix tokens/s": round(result.sharedPrefixTokensPerSecond),
       "shared prefix TTFT ms": round(result.sharedPrefixTtftMs),
+      "returning prompt TTFT ms": round(result.returningTtftMs),
     })),
   );
   console.log(JSON.stringify(report));

@@ -14,6 +14,7 @@ const MEASURES = [
   ["batch tokens/s", "batchTokensPerSecond"],
   ["shared prefix tokens/s", "sharedPrefixTokensPerSecond"],
   ["shared prefix TTFT ms", "sharedPrefixTtftMs"],
+  ["returning prompt TTFT ms", "returningTtftMs"],
 ] as const satisfies readonly (readonly [string, keyof BenchResult])[];
 const COLUMNS = ["", ...MEASURES.map(([column]) => column), "against all on"];
 

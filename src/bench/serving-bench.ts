@@ -23,6 +23,8 @@ export interface BenchResult {
   readonly sharedPrefixTokensPerSecond: number;
   /** Milliseconds to the first token of a request among those, the median one. */
   readonly sharedPrefixTtftMs: number;
+  /** Milliseconds to the first token of a prompt that was seen before and has left the GPU since. */
+  readonly returningTtftMs: number;
 }
 
 /** Tokens of a prompt behind a shared prefix, and of its answer. */
@@ -34,7 +36,12 @@ export async function runAblation(model: string, ablation: Ablation, sizes: Benc
   const workload = new Workload(engine, sizes);
   const runs: Omit<BenchResult, "name">[] = [];
   for (let repeat = -1; repeat < sizes.repeats; repeat++) {
-    const run = { ...(await workload.single()), ...(await workload.batch()), ...(await workload.sharedPrefix()) };
+    const run = {
+      ...(await workload.single()),
+      ...(await workload.batch()),
+      ...(await workload.sharedPrefix()),
+      ...(await workload.returning()),
+    };
     if (repeat >= 0) runs.push(run);
   }
   const medianOf = (measure: keyof (typeof runs)[number]) => median(runs.map((run) => run[measure]));
@@ -45,6 +52,7 @@ export async function runAblation(model: string, ablation: Ablation, sizes: Benc
     batchTokensPerSecond: medianOf("batchTokensPerSecond"),
     sharedPrefixTokensPerSecond: medianOf("sharedPrefixTokensPerSecond"),
     sharedPrefixTtftMs: medianOf("sharedPrefixTtftMs"),
+    returningTtftMs: medianOf("returningTtftMs"),
   };
 }
 
@@ -82,6 +90,24 @@ class Workload {
       sharedPrefixTokensPerSecond: tokensPerSecond(results, startMs),
       sharedPrefixTtftMs: median(results.map(({ timings }) => timings.time_to_first_token_ms)),
     };
+  }
+
+  /** Loaded from RAM, where it is kept there, else computed again. */
+  async returning() {
+    const prompt = this.#text(this.#sizes.promptTokens);
+    await this.#complete(prompt, OWN_TOKENS);
+    await this.#untilStored();
+    await this.#engine.kv.clear({ tiers: ["gpu"] });
+    const { timings } = await this.#complete(prompt, OWN_TOKENS);
+    return { returningTtftMs: timings.time_to_first_token_ms };
+  }
+
+  async #untilStored(): Promise<void> {
+    for (;;) {
+      const { stores } = await this.#engine.kv.stats();
+      if (stores.numWaiting + stores.numInFlight === 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   /** A prompt that finds nothing in the prefix cache: the other figures would be flattered. */

@@ -267,7 +267,7 @@ describe.skipIf(!dawn)("memory", () => {
   });
 
   it("a context that fits is named where the asked one does not", async () => {
-    const init = { maxModelLen: 1024, engine: { gpuMemoryBytes: 12_000_000 } };
+    const init = { maxModelLen: 1024, engine: { gpuMemoryBytes: 12_600_000 } };
     const { code, data, message } = await refusalOf(loadTestEngine(watched.gpu, init));
     const { longestMaxModelLen } = data as { longestMaxModelLen: number };
     expect(code).toBe("out_of_memory");

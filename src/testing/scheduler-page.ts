@@ -1,14 +1,19 @@
 import { type Remote, wrap } from "comlink";
 import type { EngineInit } from "../protocol/messages";
+import type { OffloadScenarios } from "./offload-scenarios";
+import type { OffloadTrials } from "./offload-trials";
 import type { SchedulerScenarios } from "./scheduler-scenarios";
 import type { SchedulerWorker } from "./scheduler-worker";
 
 declare global {
   interface Window {
-    /** Loads an engine in a worker. */
+    /** Each loads an engine in a worker, and sets what is below it. */
     openScenarios(init: EngineInit): Promise<void>;
-    /** Set once `openScenarios` resolved. */
     scenarios: Remote<SchedulerScenarios>;
+    openOffload(init: EngineInit): Promise<void>;
+    offload: Remote<OffloadScenarios>;
+    openTrials(init: EngineInit): Promise<void>;
+    trials: Remote<OffloadTrials>;
   }
 }
 
@@ -16,4 +21,10 @@ const worker = wrap<SchedulerWorker>(new Worker(new URL("./scheduler-worker.ts",
 
 window.openScenarios = async (init) => {
   window.scenarios = await worker.open(init);
+};
+window.openOffload = async (init) => {
+  window.offload = await worker.openOffload(init);
+};
+window.openTrials = async (init) => {
+  window.trials = await worker.openTrials(init);
 };
