@@ -36,6 +36,8 @@ try {
       "shared prefix tokens/s": round(result.sharedPrefixTokensPerSecond),
       "shared prefix TTFT ms": round(result.sharedPrefixTtftMs),
       "returning prompt TTFT ms": round(result.returningTtftMs),
+      "store MB/s": round(result.storeMegabytesPerSecond),
+      "load MB/s": round(result.loadMegabytesPerSecond),
     })),
   );
   console.log(JSON.stringify(report));

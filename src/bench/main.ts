@@ -15,6 +15,8 @@ const MEASURES = [
   ["shared prefix tokens/s", "sharedPrefixTokensPerSecond"],
   ["shared prefix TTFT ms", "sharedPrefixTtftMs"],
   ["returning prompt TTFT ms", "returningTtftMs"],
+  ["store MB/s", "storeMegabytesPerSecond"],
+  ["load MB/s", "loadMegabytesPerSecond"],
 ] as const satisfies readonly (readonly [string, keyof BenchResult])[];
 const COLUMNS = ["", ...MEASURES.map(([column]) => column), "against all on"];
 

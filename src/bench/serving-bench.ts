@@ -25,6 +25,9 @@ export interface BenchResult {
   readonly sharedPrefixTtftMs: number;
   /** Milliseconds to the first token of a prompt that was seen before and has left the GPU since. */
   readonly returningTtftMs: number;
+  /** Megabytes of KV a second: of a prompt's stores after its first token, and of a prefetch. 0 where nothing is kept in RAM. */
+  readonly storeMegabytesPerSecond: number;
+  readonly loadMegabytesPerSecond: number;
 }
 
 /** Tokens of a prompt behind a shared prefix, and of its answer. */
@@ -53,6 +56,8 @@ export async function runAblation(model: string, ablation: Ablation, sizes: Benc
     sharedPrefixTokensPerSecond: medianOf("sharedPrefixTokensPerSecond"),
     sharedPrefixTtftMs: medianOf("sharedPrefixTtftMs"),
     returningTtftMs: medianOf("returningTtftMs"),
+    storeMegabytesPerSecond: medianOf("storeMegabytesPerSecond"),
+    loadMegabytesPerSecond: medianOf("loadMegabytesPerSecond"),
   };
 }
 
@@ -94,12 +99,21 @@ class Workload {
 
   /** Loaded from RAM, where it is kept there, else computed again. */
   async returning() {
+    const { kv } = this.#engine;
     const prompt = this.#text(this.#sizes.promptTokens);
-    await this.#complete(prompt, OWN_TOKENS);
-    await this.#untilStored();
-    await this.#engine.kv.clear({ tiers: ["gpu"] });
+    const before = await kv.stats();
+    await this.#complete(prompt, 1);
+    const storeMs = await elapsedMs(() => this.#untilStored());
+    await kv.clear({ tiers: ["gpu"] });
+    const loadMs = await elapsedMs(() => kv.prefetch({ prompt }));
+    const { stores, loads } = await kv.stats();
+    await kv.clear({ tiers: ["gpu"] });
     const { timings } = await this.#complete(prompt, OWN_TOKENS);
-    return { returningTtftMs: timings.time_to_first_token_ms };
+    return {
+      returningTtftMs: timings.time_to_first_token_ms,
+      storeMegabytesPerSecond: (stores.bytes - before.stores.bytes) / storeMs / 1000,
+      loadMegabytesPerSecond: (loads.bytes - before.loads.bytes) / loadMs / 1000,
+    };
   }
 
   async #untilStored(): Promise<void> {
@@ -132,6 +146,12 @@ class Workload {
       return 16 + ((mixed >>> 8) % numIds);
     });
   }
+}
+
+async function elapsedMs(action: () => Promise<unknown>): Promise<number> {
+  const startMs = performance.now();
+  await action();
+  return performance.now() - startMs;
 }
 
 /** Output tokens of all together since a time of performance.now(). */

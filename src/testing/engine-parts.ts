@@ -1,6 +1,7 @@
 import type { EngineParts } from "../engine/engine-parts";
 import type { ModelRunner } from "../engine/model-runner";
 import { geometryWithWindows } from "../kv/geometry.fixture";
+import type { Connector } from "../offload/connector";
 import type { GenerateEvent, GenerateRequest } from "../protocol/messages";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
@@ -46,8 +47,11 @@ const TEMPLATE =
 const MAX_MODEL_LEN = 32;
 
 /** With a row for each of two requests, and two steps in flight. */
-export function makeScheduler(options: Partial<SchedulerOptions> = {}): Scheduler {
-  return new Scheduler({
+export function makeScheduler(
+  options: Partial<SchedulerOptions> = {},
+  connectors: readonly Connector[] = [],
+): Scheduler {
+  const all: SchedulerOptions = {
     geometry: geometryWithWindows([null, 16]),
     numBlocks: 17,
     maxNumRunning: 2,
@@ -58,7 +62,8 @@ export function makeScheduler(options: Partial<SchedulerOptions> = {}): Schedule
     usePrefixCache: true,
     admissionWatermark: 0,
     ...options,
-  });
+  };
+  return new Scheduler(all, connectors);
 }
 
 export function makeParts(runner: ModelRunner, overrides: Partial<EngineParts> = {}): EngineParts {
