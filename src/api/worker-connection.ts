@@ -96,7 +96,7 @@ export class WorkerConnection {
    * Calls the loaded engine. Rejects with what the worker threw, and with `disposed` or `worker_failed` where the connection
    * ended before the answer.
    */
-  call<T>(start: (remote: Remote<EngineWorkerApi>) => Promise<T>): Promise<T> {
+  call<T>(start: (worker: EngineWorkerApi) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#failure) throw this.#failure;
       const waiting: Waiting = { fail: reject };
