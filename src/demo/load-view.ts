@@ -7,6 +7,7 @@ import { cairnMark } from "./icons";
 const PHASES: Readonly<Record<LoadProgress["phase"], { readonly label: string; readonly numStones: number }>> = {
   config: { label: "Reading the model's configuration", numStones: 0 },
   device: { label: "Asking the browser for a GPU", numStones: 0 },
+  download: { label: "Downloading the model", numStones: 2 },
   weights: { label: "Loading the weights", numStones: 1 },
   compile: { label: "Compiling shaders", numStones: 2 },
   ready: { label: "Ready", numStones: 3 },

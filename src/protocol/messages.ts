@@ -25,12 +25,17 @@ export interface EngineInit {
   readonly engine?: Readonly<Record<string, unknown>>;
 }
 
-/** Progress of createEngine. Bytes are those of the weights. */
+/**
+ * Progress of createEngine. In the phase `download` bytes are those of all files that are fetched, as they arrive from the
+ * network; later those of the weights.
+ */
 export interface LoadProgress {
-  readonly phase: "config" | "device" | "weights" | "compile" | "ready";
+  readonly phase: "config" | "device" | "download" | "weights" | "compile" | "ready";
   readonly file?: string;
   readonly loaded: number;
   readonly total: number;
+  /** Over the last seconds; only while bytes arrive. */
+  readonly bytesPerSecond?: number;
 }
 
 /** What an engine that is ready says about itself. */
