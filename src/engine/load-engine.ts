@@ -17,6 +17,7 @@ import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages"
 import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
 import { KvTransfers } from "../runner/kv-transfers";
+import { findWrongKernel } from "../runner/self-test/self-test";
 import type { DelayMap } from "../runner/staging-ring";
 import { allocateStepState } from "../runner/step-state";
 import type { StepObserver } from "../runner/step-trace";
@@ -24,11 +25,13 @@ import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { endOfTurnIds } from "../tokenizer/chat-template";
 import { type Checkpoint, readCheckpoint } from "./checkpoint";
+import { chooseVariant, type DeviceVerdict, type VerdictMemory, verdictKey } from "./device-verdict";
 import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
 import { makeMemoryPlan, makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
 import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
+import { BrowserVerdictMemory } from "./verdict-memory";
 
 export interface LoadContext {
   readonly gpu: GPU;
@@ -40,6 +43,8 @@ export interface LoadContext {
   readonly delayMap?: DelayMap;
   /** Sees every step being submitted and landing; for tests. */
   readonly observeSteps?: StepObserver;
+  /** Where the self-test's verdict is kept, where not in the browser. */
+  readonly verdicts?: VerdictMemory;
 }
 
 export interface LoadedParts extends EngineParts {
@@ -87,10 +92,10 @@ async function loadOnDevice(
 ): Promise<LoadedParts> {
   const { config, tokenizer, chatTemplate, generation } = checkpoint;
   // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
-  const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
+  const best = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
   const hostMemory = makeHostMemory(geometry, engineConfig);
-  const made = await makeRunner(gpu, variant, checkpoint, geometry, memory, hostMemory, engineConfig, context);
-  const { runner, numBlocks } = made;
+  const made = await makeRunner(gpu, best, checkpoint, geometry, memory, hostMemory, engineConfig, context);
+  const { runner, numBlocks, verdict } = made;
   const { maxModelLen } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
   const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, () => performance.now());
@@ -98,7 +103,7 @@ async function loadOnDevice(
   const { bytes } = checkpoint.layout;
   context.onProgress({ phase: "ready", loaded: bytes, total: bytes });
   return {
-    info: engineInfo(gpu, variant, checkpoint, geometry, numBlocks, maxModelLen),
+    info: engineInfo(gpu, verdict, checkpoint, geometry, numBlocks, maxModelLen),
     scheduler: new Scheduler(schedulerOptions, offload ? [offload.connector] : []),
     schedulerOptions,
     engineConfig,
@@ -113,17 +118,17 @@ async function loadOnDevice(
   };
 }
 
-/** Allocates everything, then streams the weights while the kernels compile. */
+/** Allocates everything, then streams the weights while the kernels compile and show what they compute. */
 async function makeRunner(
   gpu: GpuDevice,
-  variant: BuildContext["variant"],
+  best: BuildContext["variant"],
   checkpoint: Checkpoint,
   geometry: KvGeometry,
   { maxModelLen, numBlocks, minBlocks }: MemoryPlan,
   hostSlots: HostSlots | null,
   engineConfig: EngineConfig,
   context: LoadContext,
-): Promise<{ runner: GpuModelRunner; numBlocks: number }> {
+): Promise<{ runner: GpuModelRunner; numBlocks: number; verdict: DeviceVerdict }> {
   const { config, plan, layout } = checkpoint;
   const { device, maxBindingBytes } = gpu;
   const buffers = new Buffers(device);
@@ -140,34 +145,45 @@ async function makeRunner(
 
   // Compiles that began cannot be called back, and keep the next load waiting.
   throwIfAborted(context.signal);
-  const compiling = buildDecoder(
-    {
-      config,
-      variant,
-      kvType: geometry.dtype,
-      buffers,
-      pipelines,
-      weights,
-      scratch,
-      kvLayers: kvLayerBindings(geometry, pool, config.layers.length, sizes),
-      ...state,
-      maxModelLen,
-      gemvUpToTokens: engineConfig.useGemvUpToTokens,
-      fusedNorm: engineConfig.useFusedNorm,
-    },
-    plan,
+  const { useGemvUpToTokens: gemvUpToTokens, useFusedNorm: fusedNorm } = engineConfig;
+  const subject = { gpu, config, plan, layout, geometry, variant: best, gemvUpToTokens, fusedNorm };
+  const judging = engineConfig.useSelfTest
+    ? chooseVariant(best, verdictKey(subject), context.verdicts ?? new BrowserVerdictMemory(), (variant) =>
+        findWrongKernel({ ...subject, variant, pipelines }),
+      )
+    : Promise.resolve({ variant: best, warnings: [] });
+  const compiling = judging.then(({ variant }) =>
+    buildDecoder(
+      {
+        config,
+        variant,
+        kvType: geometry.dtype,
+        buffers,
+        pipelines,
+        weights,
+        scratch,
+        kvLayers: kvLayerBindings(geometry, pool, config.layers.length, sizes),
+        ...state,
+        maxModelLen,
+        gemvUpToTokens,
+        fusedNorm,
+      },
+      plan,
+    ),
   );
   compiling.catch(() => {}); // Reported below, after the upload.
   await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
   context.onProgress({ phase: "compile", loaded: layout.bytes, total: layout.bytes });
+  const stages = await compiling;
+  const verdict = await judging;
   const runner = await GpuModelRunner.create({
     gpu,
     buffers,
     pipelines,
-    variant,
+    variant: verdict.variant,
     sizes,
     state,
-    stages: await compiling,
+    stages,
     logits: scratch.logits,
     vocabSize: config.vocabSize,
     submitTargetMs: engineConfig.submitTargetMs,
@@ -180,12 +196,12 @@ async function makeRunner(
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();
   throwIfAborted(context.signal);
-  return { runner, numBlocks: pool.numBlocks };
+  return { runner, numBlocks: pool.numBlocks, verdict };
 }
 
 function engineInfo(
   { adapter }: GpuDevice,
-  features: BuildContext["variant"],
+  verdict: DeviceVerdict,
   { files, config, layout, chatTemplate, generation }: Checkpoint,
   geometry: KvGeometry,
   numBlocks: number,
@@ -203,10 +219,13 @@ function engineInfo(
     numBlocks,
     hasChatTemplate: chatTemplate !== null,
     adapter,
-    features,
-    warnings: generation.unsupportedFields.map(
-      (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
-    ),
+    features: verdict.variant,
+    warnings: [
+      ...verdict.warnings,
+      ...generation.unsupportedFields.map(
+        (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
+      ),
+    ],
   };
 }
 

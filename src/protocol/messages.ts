@@ -54,7 +54,7 @@ export interface EngineInfo {
   readonly hasChatTemplate: boolean;
   readonly adapter: { readonly vendor: string; readonly architecture: string; readonly description: string };
   readonly features: { readonly f16: boolean; readonly subgroups: boolean };
-  /** What the model's files ask for and Cairn does not do, in sentences for a person; usually empty. */
+  /** What the GPU computed wrongly and Cairn switched off, and what the model's files ask for and Cairn does not do; usually empty. */
   readonly warnings: readonly string[];
 }
 

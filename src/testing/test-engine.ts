@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import type { VerdictMemory } from "../engine/device-verdict";
 import type { Engine } from "../engine/engine";
 import { loadEngine } from "../engine/load-engine";
 import type { EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
@@ -13,10 +14,11 @@ export interface LoadHooks {
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
   readonly observeLogits?: LogitsObserver;
+  readonly verdicts?: VerdictMemory;
 }
 
-/** Without the GEMVs over several tokens a software adapter is ready sooner. */
-const FEW_KERNELS = { useGemvUpToTokens: 1 };
+/** Without the GEMVs over several tokens, and untested, a software adapter is ready sooner. */
+const FEW_KERNELS = { useGemvUpToTokens: 1, useSelfTest: false };
 
 /** An engine on the embedded model, unless `init` names another, with few kernels, unless it says otherwise. */
 export function loadTestEngine(gpu: GPU, init: Partial<EngineInit> = {}, hooks: LoadHooks = {}): Promise<Engine> {
@@ -27,6 +29,7 @@ export function loadTestEngine(gpu: GPU, init: Partial<EngineInit> = {}, hooks: 
       onProgress: hooks.onProgress ?? (() => {}),
       signal: hooks.signal ?? new AbortController().signal,
       observeLogits: hooks.observeLogits,
+      verdicts: hooks.verdicts,
     },
   );
 }

@@ -24,6 +24,7 @@ export type ErrorCode =
   | "out_of_memory" // data: { neededBytes, availableBytes, ... }
   | "device_limit" // the model needs more than a limit of the device; data: { limit, needed, available }
   | "device_lost" // data: { reason }
+  | "device_incorrect" // the GPU computes wrong results, however the kernels are compiled; data: { kernel, error }
   | "gpu_error" // a shader or an API call was refused; always our fault; data: { label }
   // The engine
   | "disposed" // used after dispose()

@@ -17,14 +17,14 @@ import {
 } from "../../kernels/attention-prefill";
 import { NO_WINDOW } from "../../kernels/kv-layer";
 import { packRopeKvWriteParams, ropeKvWrite, ropeKvWriteGrid, ropeKvWriteVariant } from "../../kernels/rope-kv-write";
-import type { BuildContext } from "../build-context";
+import type { LayerContext } from "../build-context";
 import { maxSplits } from "../scratch";
 import type { Op } from "../step-shape";
 import type { LayerPlan } from "../weight-plan";
 
 /** scratch.qkv -> scratch.query and the KV cache. `rope` is the layer's table. */
 export async function buildRopeKvWrite(
-  context: BuildContext,
+  context: LayerContext,
   layer: number,
   plan: LayerPlan,
   rope: GPUBuffer,
@@ -60,7 +60,7 @@ export async function buildRopeKvWrite(
 }
 
 /** scratch.query over the KV cache -> scratch.attention: single tokens by split decoding, chunks by tiles. */
-export async function buildAttention(context: BuildContext, layer: number): Promise<Op> {
+export async function buildAttention(context: LayerContext, layer: number): Promise<Op> {
   const window = context.config.layers[layer].window ?? NO_WINDOW;
   const [decode, prefill] = await Promise.all([
     buildDecode(context, layer, window),
@@ -72,12 +72,12 @@ export async function buildAttention(context: BuildContext, layer: number): Prom
   };
 }
 
-function attentionOptions({ config, kvType }: BuildContext): AttentionOptions {
+function attentionOptions({ config, kvType }: LayerContext): AttentionOptions {
   const { headDim, numHeads, numKvHeads } = config;
   return { headDim, numHeads, numKvHeads, kvType };
 }
 
-async function buildDecode(context: BuildContext, layer: number, window: number): Promise<Op> {
+async function buildDecode(context: LayerContext, layer: number, window: number): Promise<Op> {
   const { scratch, pipelines, buffers } = context;
   const options = attentionOptions(context);
   const { numHeads } = options;
@@ -115,7 +115,7 @@ async function buildDecode(context: BuildContext, layer: number, window: number)
   };
 }
 
-async function buildPrefill(context: BuildContext, layer: number, window: number): Promise<Op> {
+async function buildPrefill(context: LayerContext, layer: number, window: number): Promise<Op> {
   const options = attentionOptions(context);
   const pipeline = await context.pipelines.get(attentionPrefill, attentionPrefillVariant(context.variant, options));
   const { params: layerParams, plane } = context.kvLayers[layer];

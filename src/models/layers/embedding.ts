@@ -1,10 +1,10 @@
 import { embed, embedGrid, embedVariant, packEmbedParams } from "../../kernels/embed";
-import type { BuildContext } from "../build-context";
+import type { LayerContext } from "../build-context";
 import type { Op } from "../step-shape";
 import type { Linear } from "../weights";
 
 /** scratch.residual = scale * embedding[ids of the step's tokens]; a dispatch for each slice of the table. */
-export async function buildEmbedding(context: BuildContext, embedding: Linear): Promise<Op> {
+export async function buildEmbedding(context: LayerContext, embedding: Linear): Promise<Op> {
   const pipeline = await context.pipelines.get(embed, embedVariant(embedding.type, embedding.width));
   const slices = embedding.slices.map((slice) => {
     const params = packEmbedParams(slice.firstRow, slice.numRows, context.config.embeddingScale);

@@ -2,7 +2,7 @@ import { gemm, gemmGrid, gemmVariant, packGemmParams } from "../../kernels/gemm"
 import { GEMV_TOKEN_TILES, gemv, gemvGrid, gemvVariant, type Prologue, packGemvParams } from "../../kernels/gemv";
 import type { Epilogue, LinearOutput } from "../../kernels/linear";
 import type { StepPart } from "../../kernels/step-part";
-import type { BuildContext } from "../build-context";
+import type { LayerContext } from "../build-context";
 import { numRowsOf, type Op } from "../step-shape";
 import type { Linear, LinearSlice } from "../weights";
 
@@ -25,7 +25,7 @@ export interface FusedNorm {
 }
 
 /** output = input x weights^T. */
-export async function buildLinear(context: BuildContext, options: LinearOptions): Promise<Op> {
+export async function buildLinear(context: LayerContext, options: LinearOptions): Promise<Op> {
   const [gemvOp, gemmOp] = await Promise.all([buildGemv(context, options, null), buildGemm(context, options)]);
   if (options.rows === "logit-rows") {
     return (encoder, step) => (step.numLogitRows <= context.gemvUpToTokens ? gemvOp : gemmOp)(encoder, step);
@@ -37,7 +37,7 @@ export async function buildLinear(context: BuildContext, options: LinearOptions)
 }
 
 /** The part of it that goes through GEMV: the step's GEMV tokens, or all logit rows where they are few. */
-export async function buildGemv(context: BuildContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
+export async function buildGemv(context: LayerContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
   const { linear } = options;
   const tiles = GEMV_TOKEN_TILES.filter((tile) => context.gemvUpToTokens >= (tile === 1 ? 1 : 2));
   const prologue: Prologue = norm === null ? "none" : norm.post ? "post-norm" : "norm";
@@ -82,7 +82,7 @@ export async function buildGemv(context: BuildContext, options: LinearOptions, n
 }
 
 /** The part of it that goes through GEMM: the step's other tokens, or all logit rows. */
-export async function buildGemm(context: BuildContext, options: LinearOptions): Promise<Op> {
+export async function buildGemm(context: LayerContext, options: LinearOptions): Promise<Op> {
   const { linear, boundedInput } = options;
   const pipeline = await context.pipelines.get(
     gemm,
