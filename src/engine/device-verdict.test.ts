@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { mapVerdicts } from "../testing/map-verdicts";
 import { chooseVariant, type DeviceVariant, type DeviceVerdict } from "./device-verdict";
-import { BrowserVerdictMemory } from "./verdict-memory";
 
 const ALL = { f16: true, subgroups: true };
 const name = ({ f16, subgroups }: DeviceVariant) => `${f16 ? "f16" : "f32"} ${subgroups ? "subgroups" : "memory"}`;
@@ -17,14 +17,14 @@ function scripted(right: (variant: DeviceVariant) => boolean) {
 
 test("a device that computes right keeps all that it has", async () => {
   const { tried, findFault } = scripted(() => true);
-  const verdict = await chooseVariant(ALL, "key", new BrowserVerdictMemory(), findFault);
+  const verdict = await chooseVariant(ALL, "key", mapVerdicts(), findFault);
   expect(verdict).toEqual({ variant: ALL, warnings: [] });
   expect(tried).toEqual(["f16 subgroups"]);
 });
 
 test("first subgroups go, then f16, then both, and each that went is named", async () => {
   const { tried, findFault } = scripted(({ f16, subgroups }) => !f16 && !subgroups);
-  const { variant, warnings } = await chooseVariant(ALL, "key", new BrowserVerdictMemory(), findFault);
+  const { variant, warnings } = await chooseVariant(ALL, "key", mapVerdicts(), findFault);
   expect(variant).toEqual({ f16: false, subgroups: false });
   expect(tried).toEqual(["f16 subgroups", "f16 memory", "f32 subgroups", "f32 memory"]);
   expect(warnings).toEqual([
@@ -35,7 +35,7 @@ test("first subgroups go, then f16, then both, and each that went is named", asy
 });
 
 test("where all are wrong, the error names the kernel, each variant was tried once, and nothing is remembered", async () => {
-  const memory = new BrowserVerdictMemory();
+  const memory = mapVerdicts();
   const { tried, findFault } = scripted(() => false);
   await expect(chooseVariant({ f16: true, subgroups: false }, "key", memory, findFault)).rejects.toMatchObject({
     code: "device_incorrect",
@@ -46,7 +46,7 @@ test("where all are wrong, the error names the kernel, each variant was tried on
 });
 
 test("a verdict is remembered under its key", async () => {
-  const memory = new BrowserVerdictMemory();
+  const memory = mapVerdicts();
   const { tried, findFault } = scripted(({ subgroups }) => !subgroups);
   const choose = (key: string): Promise<DeviceVerdict> => chooseVariant(ALL, key, memory, findFault);
   const first = await choose("one");

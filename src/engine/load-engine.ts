@@ -31,7 +31,7 @@ import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
 import { makeMemoryPlan, makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
 import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
-import { BrowserVerdictMemory } from "./verdict-memory";
+import { browserVerdicts } from "./verdict-memory";
 
 export interface LoadContext {
   readonly gpu: GPU;
@@ -148,7 +148,7 @@ async function makeRunner(
   const { useGemvUpToTokens: gemvUpToTokens, useFusedNorm: fusedNorm } = engineConfig;
   const subject = { gpu, config, plan, layout, geometry, variant: best, gemvUpToTokens, fusedNorm };
   const judging = engineConfig.useSelfTest
-    ? chooseVariant(best, verdictKey(subject), context.verdicts ?? new BrowserVerdictMemory(), (variant) =>
+    ? chooseVariant(best, verdictKey(subject), context.verdicts ?? browserVerdicts, (variant) =>
         findWrongKernel({ ...subject, variant, pipelines }),
       )
     : Promise.resolve({ variant: best, warnings: [] });

@@ -19,7 +19,8 @@ export class EngineHarness {
 
   static async open(gpu: GPU, init: EngineInit): Promise<EngineHarness> {
     const firstLogits = new Map<string, Float32Array>();
-    const parts = await loadEngineParts(init, {
+    const untested = { ...init, engine: { useSelfTest: false, ...init.engine } };
+    const parts = await loadEngineParts(untested, {
       gpu,
       onProgress: () => {},
       signal: new AbortController().signal,

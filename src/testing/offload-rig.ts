@@ -47,7 +47,8 @@ export class OffloadRig {
   static async open(gpu: GPU, init: EngineInit): Promise<OffloadRig> {
     const logits = new Map<string, Float32Array[]>();
     const watched = new WatchedGpu(gpu);
-    const parts = await loadEngineParts(init, {
+    const untested = { ...init, engine: { useSelfTest: false, ...init.engine } };
+    const parts = await loadEngineParts(untested, {
       gpu: watched.gpu,
       onProgress: () => {},
       signal: new AbortController().signal,

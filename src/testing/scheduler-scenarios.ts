@@ -44,7 +44,8 @@ export class SchedulerScenarios {
 
   static async open(gpu: GPU, init: EngineInit): Promise<SchedulerScenarios> {
     const events: StepEvent[] = [];
-    const parts = await loadEngineParts(init, {
+    const untested = { ...init, engine: { useSelfTest: false, ...init.engine } };
+    const parts = await loadEngineParts(untested, {
       gpu,
       onProgress: () => {},
       signal: new AbortController().signal,

@@ -10,7 +10,7 @@ export async function checkAttention(bench: Bench): Promise<Check[]> {
   const { numHeads, numKvHeads, headDim, ropes, rmsNormEps } = config;
   const qkv = noise.rows(NUM_POSITIONS, (numHeads + 2 * numKvHeads) * headDim);
   const frequencies = inverseFrequencies(ropes[0], headDim);
-  const rope = buffers.constant("self_test.rope", ropeTable(ropes[0], headDim, NUM_POSITIONS));
+  const rope = buffers.constant("self_test", ropeTable(ropes[0], headDim, NUM_POSITIONS));
   const head = (position: number, index: number): Vector =>
     qkv.at(position).subarray(index * headDim, (index + 1) * headDim);
   const turned = (position: number, index: number): number[] => {
@@ -20,7 +20,7 @@ export async function checkAttention(bench: Bench): Promise<Check[]> {
   const positions = Array.from({ length: NUM_POSITIONS }, (_, position) => position);
   const heads = Array.from({ length: numHeads }, (_, index) => index);
 
-  const context = { ...prefill.context, scratch: { ...scratch, qkv: buffers.constant("self_test.qkv", qkv.data) } };
+  const context = { ...prefill.context, scratch: { ...scratch, qkv: buffers.constant("self_test", qkv.data) } };
   const written: Check = {
     kernel: "rope_kv_write",
     op: await buildRopeKvWrite(context, 0, plan.layers[0], rope),
@@ -39,7 +39,7 @@ export async function checkAttention(bench: Bench): Promise<Check[]> {
   const chunk = Array.from({ length: CHUNK.numTokens }, (_, i) => CHUNK.firstPosition + i);
   const queries = noise.rows(DECODE_POSITIONS.length + chunk.length, numHeads * headDim);
   for (let i = 0; i < queries.data.length; i++) queries.data[i] *= 2 / Math.sqrt(headDim);
-  const query = buffers.constant("self_test.q", queries.data);
+  const query = buffers.constant("self_test", queries.data);
   /** What tokens from `firstToken` on see at their positions. */
   const seen = (tokens: readonly number[], firstToken: number, window: number): number[] =>
     tokens.flatMap((position, t) =>
@@ -50,7 +50,7 @@ export async function checkAttention(bench: Bench): Promise<Check[]> {
       }),
     );
   const read = [NUM_POSITIONS, WINDOW].map(async (window, layer): Promise<Check[]> => {
-    const output = buffers.storage("self_test.attention", queries.data.byteLength);
+    const output = buffers.storage("self_test", queries.data.byteLength);
     const scratchOfLayer = { ...mixed.context.scratch, query, attention: output };
     const op = await buildAttention({ ...mixed.context, scratch: scratchOfLayer }, layer);
     const { shape } = mixed;

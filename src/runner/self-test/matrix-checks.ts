@@ -23,7 +23,7 @@ export async function checkEmbedding({ plan, layout, noise, mixed }: Bench): Pro
   const rows = [...LAST_IDS, ...CHUNK_IDS].map((id) =>
     Array.from(weights.at(id), (weight) => weight * context.config.embeddingScale),
   );
-  const residual = context.buffers.storage("self_test.x", shape.numTokens * width * 8);
+  const residual = context.buffers.storage("self_test", shape.numTokens * width * 8);
   const op = await buildEmbedding({ ...context, scratch: { ...context.scratch, residual } }, linear);
   return { kernel: "embed", op, shape, output: residual, expected: padRows(rows) };
 }
@@ -40,9 +40,9 @@ async function checkNorm({ noise, norms, mixed }: Bench, post: boolean, gather: 
   const { buffers, config } = context;
   const x = noise.rows(shape.numTokens, config.hiddenSize);
   const y = noise.rows(shape.numTokens, config.hiddenSize);
-  const residual = buffers.constant("self_test.x", x.data);
-  const branch = buffers.constant("self_test.y", y.data);
-  const normed = buffers.storage("self_test.normed", x.data.byteLength);
+  const residual = buffers.constant("self_test", x.data);
+  const branch = buffers.constant("self_test", y.data);
+  const normed = buffers.storage("self_test", x.data.byteLength);
   const op = await buildNorm(
     { ...context, scratch: { ...context.scratch, branch, normed } },
     { label: "self_test", residual, normOffset: 0, postOffset: post ? 0 : null, part: "tokens", gather },
@@ -106,15 +106,15 @@ async function checkMatmul(bench: Bench, use: Use, step: TestStep, kernel: "gemv
   const before = noise.rows(shape.numTokens, NUM_ROWS);
   const options: LinearOptions = {
     linear,
-    input: buffers.constant("self_test.x", x.data),
-    output: buffers.constant("self_test.out", before.data),
+    input: buffers.constant("self_test", x.data),
+    output: buffers.constant("self_test", before.data),
     outStride: before.stride,
     rows: kernel === "gemv" ? "logit-rows" : "tokens",
     epilogue,
     boundedInput: use.boundedInput,
   };
-  const branch = buffers.constant("self_test.y", y.data);
-  const nextResidual = buffers.storage("self_test.x_out", x.data.byteLength);
+  const branch = buffers.constant("self_test", y.data);
+  const nextResidual = buffers.storage("self_test", x.data.byteLength);
   const post = prologue === "post-norm" ? { offset: 0, branch, nextResidual } : null;
   const op = await (kernel === "gemm"
     ? buildGemm(context, options)

@@ -59,7 +59,7 @@ function makeLogits(buffers: Buffers, noise: Noise): GPUBuffer {
   DRAWS.forEach((draw, row) => {
     for (const [id, logit] of Object.entries(draw.logits)) logits[row * stride + Number(id)] = logit;
   });
-  return buffers.constant("self_test.logits", logits);
+  return buffers.constant("self_test", logits);
 }
 
 function makeStep(): SchedulerOutput {

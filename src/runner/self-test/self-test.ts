@@ -74,7 +74,7 @@ async function makeBench(
   const maxima = { maxTokens: NUM_POSITIONS, maxRows, maxModelLen: NUM_POSITIONS };
   const sizes = stepBufferSizes(config, { ...geometry, groups: [geometry.groups[0]] }, maxima, gemvUpToTokens);
   const norms = noise.rows(1, Math.max(config.hiddenSize, config.headDim)).data;
-  const normBuffer = buffers.constant("self_test.norms", norms);
+  const normBuffer = buffers.constant("self_test", norms);
   const kvLayer = makeKvLayer(geometry, buffers, sizes);
   const context: Omit<LayerContext, "step"> = {
     ...subject,
@@ -84,13 +84,13 @@ async function makeBench(
     weights: { norms: normBuffer, normOffset: () => 0 },
     scratch: await allocateScratch(buffers, config, maxima),
     kvLayers: layers.map(() => kvLayer),
-    lastIds: buffers.constant("self_test.last_ids", Uint32Array.from([0, ...LAST_IDS])),
-    blockTables: buffers.constant("self_test.block_tables", blockTables(sizes)),
+    lastIds: buffers.constant("self_test", Uint32Array.from([0, ...LAST_IDS])),
+    blockTables: buffers.constant("self_test", blockTables(sizes)),
     maxModelLen: NUM_POSITIONS,
   };
   const step = (scheduled: StepBatch["scheduled"]): TestStep => {
     const { words, shape } = packStep({ scheduled }, sizes);
-    return { context: { ...context, step: buffers.constant("self_test.step", words) }, shape };
+    return { context: { ...context, step: buffers.constant("self_test", words) }, shape };
   };
   const common = { requestId: "", row: 0, blockTableUpdates: [], samples: true };
   const ids = Array<number>(NUM_POSITIONS).fill(0);
@@ -113,7 +113,7 @@ async function makeBench(
 /** A few blocks that hold NaN, so that what nobody wrote is seen where it is used. */
 function makeKvLayer({ layerSlotBytes, numKvHeads, dtype }: KvGeometry, buffers: Buffers, sizes: StepBufferSizes) {
   const bytes = (sizes.maxBlocksPerRow + 2) * layerSlotBytes;
-  const plane = buffers.constant("self_test.kv", new Uint32Array(bytes / 4).fill(0xffffffff));
+  const plane = buffers.constant("self_test", new Uint32Array(bytes / 4).fill(0xffffffff));
   const pageElements = layerSlotBytes / (dtype === "f16" ? 2 : 4);
   const params = { tableOffset: 0, tableStride: sizes.maxBlocksPerRow, pageElements, slotOffset: 0, numKvHeads };
   return { params, plane };
@@ -128,7 +128,7 @@ async function runChecks(device: GPUDevice, buffers: Buffers, checks: readonly C
   const encoder = new Encoder(device, null);
   for (const { op, shape } of checks) op(encoder, shape);
   const readbacks = checks.map(({ output }) => {
-    const readback = buffers.create("self_test.readback", output.size, USAGE.MAP_READ | USAGE.COPY_DST);
+    const readback = buffers.create("self_test", output.size, USAGE.MAP_READ | USAGE.COPY_DST);
     encoder.copy(output, readback, output.size);
     return readback;
   });

@@ -58,7 +58,7 @@ export function makeLinear(
   const rowBytes = weightRowBytes(type, width);
   const bytes = new Uint8Array(numRows * rowBytes);
   for (let row = 0; row < numRows; row++) bytes.set(encodeRow(type, noise.rows(1, width).at(0)), row * rowBytes);
-  const buffer = buffers.constant("self_test.weights", new Uint32Array(bytes.buffer));
+  const buffer = buffers.constant("self_test", new Uint32Array(bytes.buffer));
   const slices = [{ buffer, firstRow: 0, numRows }];
   return {
     linear: { name: "self_test", width, numRows, type, slices },

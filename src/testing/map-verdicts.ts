@@ -1,0 +1,10 @@
+import type { DeviceVerdict, VerdictMemory } from "../engine/device-verdict";
+
+/** Verdicts for as long as a test wants them. */
+export function mapVerdicts(): VerdictMemory {
+  const verdicts = new Map<string, DeviceVerdict>();
+  return {
+    get: async (key) => verdicts.get(key) ?? null,
+    set: async (key, verdict) => void verdicts.set(key, verdict),
+  };
+}
