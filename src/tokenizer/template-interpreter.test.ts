@@ -43,7 +43,21 @@ describe("a template's work is bounded", () => {
       /nested more than 400 deep/,
     ],
     ["macros that call each other twice", fans(60), /nested more than 400 deep|steps/],
-    ["a text that doubles", doubled(40), "it makes a text or list longer than 16777216"],
+    ["a text that doubles", doubled(40), "it makes a text or list larger than 8388608"],
+    ["a list that holds the last one twice, over and over", `${fork("[ns.a, ns.a]")}{{ ns.a }}`, /larger than/],
+    ["an object that does", `${fork("{'l': ns.a, 'r': ns.a}")}{{ ns.a | tojson }}`, /larger than/],
+    [
+      "a namespace that holds itself",
+      "{% set ns = namespace() %}{% set ns.a = [ns, ns] %}{{ ns.a }}",
+      /nested more than/,
+    ],
+    [
+      "long texts that are joined",
+      `${doubled(20)}{{ [ns.s, ns.s, ns.s, ns.s, ns.s, ns.s, ns.s, ns.s, ns.s] | join }}`,
+      /larger than/,
+    ],
+    ["a wide indent", "{{ 'a\nb' | indent(500000000) }}", "it indents by more than 256"],
+    ["wide JSON", "{{ [1] | tojson(indent=500 * 1000000) }}", "it indents by more than 256"],
     ["deep parentheses", `{{ ${"(".repeat(100_000)}1${")".repeat(100_000)} }}`, /./],
     ["deep sums", `{{ ${"1+".repeat(100_000)}1 }}`, /./],
   ])("%s", (_, source, reason) => {
@@ -65,6 +79,10 @@ function fans(depth: number): string {
   return `${macros.join("")}{% macro f${depth}() %}x{% endmacro %}{{ f0() }}`;
 }
 
+function fork(list: string): string {
+  return `{% set ns = namespace(a = ['x']) %}${`{% set ns.a = ${list} %}`.repeat(40)}`;
+}
+
 describe("what templates use works as in Jinja", () => {
   it.each([
     ["{{ range(3) | join(',') }}", "0,1,2"],
@@ -76,6 +94,7 @@ describe("what templates use works as in Jinja", () => {
       "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
       "013",
     ],
+    ["{{ 'a\nb' | indent(2) }}{{ [1] | tojson(indent=1) }}{{ x | default(1000) }}", "a\n  b[\n 1\n]1000"],
     ["{{ strftime_now('%%%Y') | length }}", "5"],
   ])("%s", (source, text) => {
     expect(render(source)).toBe(text);

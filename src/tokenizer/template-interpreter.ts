@@ -7,12 +7,13 @@ import { Environment, Interpreter } from "@huggingface/jinja";
 const MAX_STEPS = 2 ** 20;
 const STEPS_PER_LOOP_TURN = 8;
 const STEPS_PER_UNKNOWN_NAME = 8;
-const CHARS_PER_STEP = 256;
-const ITEMS_PER_STEP = 64;
+const UNITS_PER_STEP = 256;
+const UNITS_PER_MEMBER = 4;
 /** Macros within macros, blocks within blocks: far below the depth at which a thread's stack ends. */
 const MAX_DEPTH = 400;
-/** Longest text or list that a template may make, in characters or items. */
-const MAX_LENGTH = 2 ** 24;
+/** Largest text or list that a template may make, in characters, with those of a list's members. */
+const MAX_SIZE = 2 ** 23;
+const MAX_INDENT = 256;
 /** Longest range, as in Jinja's own sandbox. */
 const MAX_RANGE = 100_000;
 
@@ -29,36 +30,74 @@ export function renderTemplate(program: Program, variables: Readonly<Record<stri
 
 /** Counts what it evaluates, since nothing else can stop a loop on its own thread. */
 class BoundedInterpreter extends Interpreter {
+  /** Parts of the program that a loop runs over, those of which only a member is read, and what filters indent by. */
   readonly #iterables = new WeakSet<object>();
+  readonly #owners = new WeakSet<object>();
+  readonly #indents = new WeakSet<object>();
   #numSteps = 0;
   #depth = 0;
 
   override evaluate(statement: Statement, environment: Environment): Value {
-    if (statement?.type === "For") this.#iterables.add(iterableOf(statement));
+    if (statement) this.#learnParts(statement as unknown as Node);
     if (++this.#depth > MAX_DEPTH) throw new Error(`it is nested more than ${MAX_DEPTH} deep`);
     try {
       const value = super.evaluate(statement, environment);
-      this.#charge(statement, value);
+      this.#charge(statement ?? {}, value);
       return value;
     } finally {
       this.#depth--;
     }
   }
 
-  #charge(statement: Statement, { type, value }: Value): void {
-    const length = typeof value === "string" || Array.isArray(value) ? value.length : 0;
-    if (length > MAX_LENGTH) throw new Error(`it makes a text or list longer than ${MAX_LENGTH}`);
-    this.#numSteps += 1 + length / (typeof value === "string" ? CHARS_PER_STEP : ITEMS_PER_STEP);
-    if (statement && this.#iterables.has(statement)) this.#numSteps += length * STEPS_PER_LOOP_TURN;
-    if (statement?.type === "Identifier" && type === "UndefinedValue") this.#numSteps += STEPS_PER_UNKNOWN_NAME;
+  #learnParts({ type, iterable, object, filter }: Node): void {
+    // The interpreter evaluates `list if condition` as the list, then the condition for each item.
+    if (type === "For" && iterable) this.#iterables.add(iterable.lhs ?? iterable);
+    if (type === "MemberExpression" && object) this.#owners.add(object);
+    if (filter?.callee && /^(indent|tojson)$/.test(filter.callee.value)) {
+      for (const argument of filter.args) this.#indents.add(Object(argument.key ? argument.value : argument));
+    }
+  }
+
+  #charge(statement: Partial<Node>, value: Value): void {
+    this.#numSteps += this.#owners.has(statement) ? 1 : 1 + sizeOf(value) / UNITS_PER_STEP;
+    if (this.#iterables.has(statement)) this.#numSteps += numItemsOf(value) * STEPS_PER_LOOP_TURN;
+    if (statement.type === "Identifier" && value.type === "UndefinedValue") this.#numSteps += STEPS_PER_UNKNOWN_NAME;
+    if (this.#indents.has(statement) && Number(value.value) > MAX_INDENT) {
+      throw new Error(`it indents by more than ${MAX_INDENT}`);
+    }
     if (this.#numSteps > MAX_STEPS) throw new Error(`it takes more than ${MAX_STEPS} steps`);
   }
 }
 
-/** What a `for` runs over, as the interpreter evaluates it: without the condition that may follow. */
-function iterableOf(loop: object): object {
-  const { iterable } = loop as { iterable: { type: string; lhs?: object } };
-  return iterable.type === "SelectExpression" && iterable.lhs ? iterable.lhs : iterable;
+/** What is read here of the nodes of a parsed template. */
+interface Node {
+  readonly type: string;
+  readonly iterable?: { readonly lhs?: object };
+  readonly object?: object;
+  readonly filter?: { readonly callee?: { readonly value: string }; readonly args: readonly Argument[] };
+}
+
+/** By name, where it has a key. */
+interface Argument {
+  readonly key?: object;
+  readonly value?: unknown;
+}
+
+function numItemsOf({ value }: Value): number {
+  return Array.isArray(value) ? value.length : value instanceof Map ? value.size : 0;
+}
+
+/** Characters of all texts in a value and its members, each as often as it would be written; a member counts as some. */
+function sizeOf(value: Value): number {
+  let size = 0;
+  const add = ({ value: content }: Value, depth: number): void => {
+    size += typeof content === "string" ? content.length : UNITS_PER_MEMBER;
+    if (size > MAX_SIZE) throw new Error(`it makes a text or list larger than ${MAX_SIZE}`);
+    if (depth > MAX_DEPTH) throw new Error(`it makes a list nested more than ${MAX_DEPTH} deep`);
+    if (Array.isArray(content) || content instanceof Map) for (const member of content.values()) add(member, depth + 1);
+  };
+  add(value, 0);
+  return size;
 }
 
 /** Names that every template may use. */
