@@ -37,7 +37,8 @@ function trimmed(tokenizer: Json): Json {
 
 /** Tokenizers of all kinds: those of known models, and one for each kind of rule that none of them has. */
 export function fuzzTokenizers(): { readonly json: Json; readonly config: Json }[] {
-  const known = [...TOKENIZER_DIRS.keys()].map((name) => {
+  const names = ["embedded", "stories260K", "gpt2", "qwen2", "phi-3-mini"].filter((name) => TOKENIZER_DIRS.has(name));
+  const known = names.map((name) => {
     const { json, config } = readTokenizerFiles(name);
     return { json: trimmed(json), config: config ?? {} };
   });
