@@ -62,7 +62,7 @@ export async function loadEngine(init: EngineInit, context: LoadContext): Promis
 export async function loadEngineParts(init: EngineInit, context: LoadContext): Promise<LoadedParts> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
-  const checkpoint = await readCheckpoint(init.model, context.signal);
+  const checkpoint = await readCheckpoint(init.model, init.quantization ?? null, context.signal);
   const geometry = makeKvGeometry(checkpoint.config, init.kvDtype ?? "f16");
   const memory = makeMemoryPlan(init, engineConfig, checkpoint, geometry);
 
@@ -196,6 +196,7 @@ function engineInfo(
     architecture: config.architecture,
     numParameters: layout.numParameters,
     weightBytes: layout.bytes,
+    quantization: layout.quantization ?? "none",
     vocabSize: config.vocabSize,
     maxModelLen,
     kvDtype: geometry.dtype,
