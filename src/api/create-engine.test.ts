@@ -40,7 +40,14 @@ describe("createEngine", () => {
     };
     const adapter = { forceFallback: true, powerPreference: "low-power" };
     const settings = { maxNumRunning: 2, offloadPolicy: "storeOnEvict", hostCacheBytes: null, useHostCache: true };
-    const options = { maxModelLen: 32, kvDtype: "f32", kvCacheBytes: 4096, adapter, engine: settings };
+    const options = {
+      maxModelLen: 32,
+      kvDtype: "f32",
+      quantization: "q4_0",
+      kvCacheBytes: 4096,
+      adapter,
+      engine: settings,
+    };
     const engine = await create(options);
     expect(seen).toEqual({ model: { kind: "url", url: "https://models.test/tiny/" }, ...options });
     expect(engine.info).toEqual(FAKE_INFO);
@@ -269,6 +276,7 @@ describe("createEngine's options", () => {
     [{ model: ["config.json"] }, "model"],
     [{ maxModelLen: 0 }, "maxModelLen"],
     [{ kvDtype: "f64" }, "kvDtype"],
+    [{ quantization: "q4_k" }, "quantization"],
     [{ kvCacheBytes: "1GB" }, "kvCacheBytes"],
     [{ adapter: "fast" }, "adapter"],
     [{ adapter: { powerPreference: "max" } }, "adapter.powerPreference"],

@@ -22,6 +22,8 @@ export interface CreateEngineOptions {
   readonly maxModelLen?: number | null;
   /** Number format of the KV cache; "f16" unless given. */
   readonly kvDtype?: "f16" | "f32" | null;
+  /** Quantize the weights while they load: to about 8 or 4.5 bits each, embedding and head always to 8. */
+  readonly quantization?: "q8_0" | "q4_0" | null;
   /** Size of the KV cache; what fits beside the weights unless given. */
   readonly kvCacheBytes?: number | null;
   readonly adapter?: AdapterOptions | null;
@@ -46,6 +48,7 @@ const OPTION_NAMES: readonly (keyof CreateEngineOptions)[] = [
   "model",
   "maxModelLen",
   "kvDtype",
+  "quantization",
   "kvCacheBytes",
   "adapter",
   "workerUrl",
@@ -62,6 +65,7 @@ export function validateEngineOptions(options: CreateEngineOptions): ValidEngine
     model: modelSource(fields.model),
     maxModelLen: optional(fields, "maxModelLen", anInteger(1)) ?? undefined,
     kvDtype: optional(fields, "kvDtype", oneOf("f16", "f32")) ?? "f16",
+    quantization: optional(fields, "quantization", oneOf("q8_0", "q4_0")) ?? undefined,
     kvCacheBytes: optional(fields, "kvCacheBytes", anInteger(1)) ?? undefined,
     adapter: optional(fields, "adapter", adapterOptions) ?? undefined,
     engine: optional(fields, "engine", engineOverrides) ?? undefined,

@@ -6,7 +6,7 @@ import { parseModelConfig } from "../models/parse-config";
 import { weightPlan } from "../models/registry";
 import { makeWeightLayout, type WeightLayout } from "../models/weight-layout";
 import type { WeightPlan } from "../models/weight-plan";
-import type { ModelSource } from "../protocol/messages";
+import type { ModelSource, Quantization } from "../protocol/messages";
 import { ChatTemplate } from "../tokenizer/chat-template";
 import { Tokenizer } from "../tokenizer/tokenizer";
 
@@ -23,14 +23,18 @@ export interface Checkpoint {
 }
 
 /** Reads and checks everything but the weights: of those only the headers. */
-export async function readCheckpoint(source: ModelSource, signal: AbortSignal): Promise<Checkpoint> {
+export async function readCheckpoint(
+  source: ModelSource,
+  quantization: Quantization | null,
+  signal: AbortSignal,
+): Promise<Checkpoint> {
   const files = openModelFiles(source);
   const configJson = await files.readJson("config.json", { signal });
   const generationJson = await files.readJson("generation_config.json", { signal, optional: true });
   const config = parseModelConfig(configJson, generationJson);
   const plan = weightPlan(config);
   const weightMap = await readWeightMap(files, signal);
-  const layout = makeWeightLayout(plan, weightMap);
+  const layout = makeWeightLayout(plan, weightMap, quantization);
   const tokenizer = await Tokenizer.load(files, signal);
   const chatTemplate = await ChatTemplate.load(files, signal);
   const generation = parseGenerationDefaults(generationJson);

@@ -6,6 +6,7 @@ import { type KvGeometry, makeKvGeometry } from "../kv/geometry";
 import type { MemoryPlan } from "../loader/memory-plan";
 import { throwIfAborted } from "../loader/read-errors";
 import { streamWeights } from "../loader/weight-pieces";
+import { weightsHash } from "../loader/weights-hash";
 import type { BuildContext } from "../models/build-context";
 import { buildDecoder } from "../models/decoder";
 import { allocateScratch } from "../models/scratch";
@@ -62,7 +63,7 @@ export async function loadEngine(init: EngineInit, context: LoadContext): Promis
 export async function loadEngineParts(init: EngineInit, context: LoadContext): Promise<LoadedParts> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
-  const checkpoint = await readCheckpoint(init.model, context.signal);
+  const checkpoint = await readCheckpoint(init.model, init.quantization ?? null, context.signal);
   const geometry = makeKvGeometry(checkpoint.config, init.kvDtype ?? "f16");
   const memory = makeMemoryPlan(init, engineConfig, checkpoint, geometry);
 
@@ -90,7 +91,7 @@ async function loadOnDevice(
   const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
   const hostMemory = makeHostMemory(geometry, engineConfig);
   const made = await makeRunner(gpu, variant, checkpoint, geometry, memory, hostMemory, engineConfig, context);
-  const { runner, numBlocks } = made;
+  const { runner, numBlocks, weightsHash } = made;
   const { maxModelLen } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
   const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, () => performance.now());
@@ -110,6 +111,7 @@ async function loadOnDevice(
     eosTokenIds: [...new Set([...config.eosTokenIds, ...endOfTurn])],
     samplingDefaults: generation,
     maxModelLen,
+    weightsHash,
   };
 }
 
@@ -123,7 +125,7 @@ async function makeRunner(
   hostSlots: HostSlots | null,
   engineConfig: EngineConfig,
   context: LoadContext,
-): Promise<{ runner: GpuModelRunner; numBlocks: number }> {
+): Promise<{ runner: GpuModelRunner; numBlocks: number; weightsHash: string }> {
   const { config, plan, layout } = checkpoint;
   const { device, maxBindingBytes } = gpu;
   const buffers = new Buffers(device);
@@ -158,7 +160,7 @@ async function makeRunner(
     plan,
   );
   compiling.catch(() => {}); // Reported below, after the upload.
-  await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
+  const weightsHash = await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
   context.onProgress({ phase: "compile", loaded: layout.bytes, total: layout.bytes });
   const runner = await GpuModelRunner.create({
     gpu,
@@ -180,7 +182,7 @@ async function makeRunner(
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();
   throwIfAborted(context.signal);
-  return { runner, numBlocks: pool.numBlocks };
+  return { runner, numBlocks: pool.numBlocks, weightsHash };
 }
 
 function engineInfo(
@@ -196,6 +198,7 @@ function engineInfo(
     architecture: config.architecture,
     numParameters: layout.numParameters,
     weightBytes: layout.bytes,
+    quantization: layout.quantization ?? "none",
     vocabSize: config.vocabSize,
     maxModelLen,
     kvDtype: geometry.dtype,
@@ -210,18 +213,21 @@ function engineInfo(
   };
 }
 
+/** Returns the hash of the files' content. */
 async function uploadWeights(
   { device, health }: GpuDevice,
   { files, weightMap, layout }: Checkpoint,
   weights: ModelWeights,
   { maxPieceBytes }: EngineConfig,
   { signal, onProgress }: LoadContext,
-): Promise<void> {
+): Promise<string> {
+  const hashes = new Map<string, string>();
   const pieces = streamWeights(files, weightMap, {
     names: layout.tensors,
     maxPieceBytes,
     signal,
     onProgress: (file, loaded, total) => onProgress({ phase: "weights", file, loaded, total }),
+    onFileHash: (file, hash) => hashes.set(file, hash),
   });
   for await (const piece of pieces) {
     weights.upload(piece, tensorType(piece.tensor));
@@ -230,4 +236,5 @@ async function uploadWeights(
     health.throwIfFailed();
   }
   weights.finish();
+  return weightsHash(hashes);
 }

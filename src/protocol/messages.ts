@@ -14,11 +14,16 @@ export type ModelSource =
   | { readonly kind: "url"; readonly url: string }
   | { readonly kind: "files"; readonly files: readonly File[] };
 
+/** What weights are quantized to while they load. */
+export type Quantization = "q8_0" | "q4_0";
+
 /** `createEngine`'s options once they crossed to the worker; callbacks and signals stay behind as Comlink proxies. */
 export interface EngineInit {
   readonly model: ModelSource;
   readonly maxModelLen?: number;
   readonly kvDtype?: "f16" | "f32";
+  /** Absent: weights stay as they are. */
+  readonly quantization?: Quantization;
   readonly kvCacheBytes?: number;
   readonly adapter?: AdapterOptions;
   /** Overrides of EngineConfig (engine/engine-config.ts), checked by name there. */
@@ -45,6 +50,7 @@ export interface EngineInfo {
   readonly architecture: string;
   readonly numParameters: number;
   readonly weightBytes: number;
+  readonly quantization: "none" | Quantization;
   readonly vocabSize: number;
   /** Longest prompt + completion, in tokens. */
   readonly maxModelLen: number;
