@@ -10,20 +10,23 @@ import type { ModelSource } from "../protocol/messages";
 import { ChatTemplate } from "../tokenizer/chat-template";
 import { Tokenizer } from "../tokenizer/tokenizer";
 
-/** All that is known of a model before its weights are downloaded. */
-export interface Checkpoint {
+/** What a model's config and the headers of its weights tell. */
+export interface CheckpointOutline {
   readonly files: ModelFiles;
   readonly config: ModelConfig;
   readonly generation: GenerationDefaults;
-  readonly tokenizer: Tokenizer;
-  readonly chatTemplate: ChatTemplate | null;
   readonly weightMap: WeightMap;
   readonly plan: WeightPlan;
   readonly layout: WeightLayout;
 }
 
-/** Reads and checks everything but the weights: of those only the headers. */
-export async function readCheckpoint(source: ModelSource, signal: AbortSignal): Promise<Checkpoint> {
+/** All that is known of a model before its weights are downloaded. */
+export interface Checkpoint extends CheckpointOutline {
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate | null;
+}
+
+export async function readOutline(source: ModelSource, signal: AbortSignal): Promise<CheckpointOutline> {
   const files = openModelFiles(source);
   const configJson = await files.readJson("config.json", { signal });
   const generationJson = await files.readJson("generation_config.json", { signal, optional: true });
@@ -31,8 +34,22 @@ export async function readCheckpoint(source: ModelSource, signal: AbortSignal): 
   const plan = weightPlan(config);
   const weightMap = await readWeightMap(files, signal);
   const layout = makeWeightLayout(plan, weightMap);
-  const tokenizer = await Tokenizer.load(files, signal);
-  const chatTemplate = await ChatTemplate.load(files, signal);
-  const generation = parseGenerationDefaults(generationJson);
-  return { files, config, generation, tokenizer, chatTemplate, weightMap, plan, layout };
+  return { files, config, generation: parseGenerationDefaults(generationJson), weightMap, plan, layout };
+}
+
+/** Reads and checks everything but the weights: of those only the headers. */
+export async function readCheckpoint(source: ModelSource, signal: AbortSignal): Promise<Checkpoint> {
+  const outline = await readOutline(source, signal);
+  const tokenizer = await Tokenizer.load(outline.files, signal);
+  const chatTemplate = await ChatTemplate.load(outline.files, signal);
+  return { ...outline, tokenizer, chatTemplate };
+}
+
+/** Bytes of all files that hold weights: tensors fill a file to its end. */
+export function weightFileBytes(weightMap: WeightMap): number {
+  const ends = new Map<string, number>();
+  for (const { file, byteOffset, byteLength } of weightMap.values()) {
+    ends.set(file, Math.max(ends.get(file) ?? 0, byteOffset + byteLength));
+  }
+  return [...ends.values()].reduce((sum, end) => sum + end, 0);
 }

@@ -68,10 +68,9 @@ export class ModelWeights {
     this.#repack = repack;
     this.#linears = linears;
     this.#rowTargets = rowTargets(linears);
-    const { offsets, length } = normOffsets(plan);
-    this.#normOffsets = offsets;
+    this.#normOffsets = normOffsets(plan).offsets;
     this.#normBias = config.normWeight === "one-plus" ? 1 : 0;
-    this.norms = buffers.storage("norms", length * 4);
+    this.norms = buffers.storage("norms", normBytes(plan));
     this.#params = buffers.create("repack.params", 32, USAGE.UNIFORM | USAGE.COPY_DST);
   }
 
@@ -207,6 +206,11 @@ function rowTargets(linears: ReadonlyMap<LinearPlan, Linear>): Map<string, RowTa
     });
   }
   return targets;
+}
+
+/** Bytes of the buffer that holds all norm weights. */
+export function normBytes(plan: WeightPlan): number {
+  return normOffsets(plan).length * 4;
 }
 
 function normOffsets(plan: WeightPlan): { offsets: Map<string, number>; length: number } {
