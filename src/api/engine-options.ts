@@ -36,6 +36,9 @@ export interface CreateEngineOptions {
   readonly signal?: AbortSignal | null;
 }
 
+/** Those of createEngine that matter before an engine is there. */
+export type PlanMemoryOptions = Omit<CreateEngineOptions, "model" | "onProgress">;
+
 /** The options apart: what the worker gets as plain data, and what stays on the page. */
 export interface ValidEngineOptions {
   readonly init: EngineInit;
@@ -76,6 +79,16 @@ export function validateEngineOptions(options: CreateEngineOptions): ValidEngine
     onProgress: optional(fields, "onProgress", progressCallback),
     signal: optional(fields, "signal", aSignal),
   };
+}
+
+/** As validateEngineOptions. */
+export function validatePlanOptions(model: CreateEngineOptions["model"], options: PlanMemoryOptions) {
+  const fields = anObject(options, "options");
+  refuseUnknown(
+    fields,
+    OPTION_NAMES.filter((name) => name !== "model" && name !== "onProgress"),
+  );
+  return validateEngineOptions({ ...options, model });
 }
 
 function modelSource(model: unknown): ModelSource {

@@ -1,5 +1,6 @@
 import { proxy, type Remote, transfer, wrap } from "comlink";
 import { installErrorTransfer } from "../protocol/comlink-errors";
+import type { MemoryPlan } from "../protocol/memory-plan";
 import {
   ENGINE_WORKER_NAME,
   type EngineInfo,
@@ -57,27 +58,34 @@ export class WorkerConnection {
   }
 
   /** Loads the engine. On any failure the worker is ended; an abort rejects at once and lets the worker clean up first. */
-  async init(
+  init(
     init: EngineInit,
     onProgress: ((progress: LoadProgress) => void) | null,
     signal: AbortSignal | null,
   ): Promise<EngineInfo> {
-    const cancel = new MessageChannel();
-    const loading = this.#identify().then(() =>
-      this.#await(
-        this.#remote.init(init, onProgress && detachedProxy(onProgress), transfer(cancel.port2, [cancel.port2])),
-      ),
-    );
+    return this.#begin((cancel) => this.#remote.init(init, onProgress && detachedProxy(onProgress), cancel), signal);
+  }
+
+  /** Tells what `init` would take. The worker is ended in any case; on an abort, when it has cleaned up. */
+  async plan(init: EngineInit, signal: AbortSignal | null): Promise<MemoryPlan> {
+    const plan = await this.#begin((cancel) => this.#remote.plan(init, cancel), signal);
+    this.#worker.terminate();
+    return plan;
+  }
+
+  async #begin<T>(call: (cancel: MessagePort) => Promise<T>, signal: AbortSignal | null): Promise<T> {
+    const { port1, port2 } = new MessageChannel();
+    const result = this.#identify().then(() => this.#await(call(transfer(port2, [port2]))));
     try {
-      return await raceAbort(loading, signal);
+      return await raceAbort(result, signal);
     } catch (error) {
-      cancel.port1.postMessage(null);
+      port1.postMessage(null);
       const terminate = () => this.#worker.terminate();
-      loading.then(terminate, terminate);
+      result.then(terminate, terminate);
       throw error;
     } finally {
-      const close = () => cancel.port1.close();
-      loading.then(close, close);
+      const close = () => port1.close();
+      result.then(close, close);
     }
   }
 

@@ -16,7 +16,7 @@ import { Tokenizer } from "../tokenizer/tokenizer";
 import { CairnError, toWireError } from "../util/errors";
 import { readCheckpoint } from "./checkpoint";
 import { resolveEngineConfig } from "./engine-config";
-import { makeMemoryPlan } from "./engine-sizes";
+import { divideEngineMemory } from "./plan-memory";
 
 /** Of 2,000 inputs in all; 100,000 in a soak. */
 const TIMES = process.env.CAIRN_SOAK ? 50 : 1;
@@ -66,11 +66,12 @@ const pick = <T>(random: Random, values: readonly T[]): T => values[random.int(0
 /** Reads a whole model but its weights on the GPU, and uses each part of it once. */
 async function useFolder(folder: Folder): Promise<void> {
   const files = Object.fromEntries(folder);
-  const checkpoint = await readCheckpoint(filesSource(files), SIGNAL);
+  const checkpoint = await readCheckpoint({ model: filesSource(files) }, SIGNAL);
   const { config, layout, plan, weightMap, tokenizer, chatTemplate } = checkpoint;
   const geometry = makeKvGeometry(config, "f16");
-  const { maxModelLen } = makeMemoryPlan({ model: filesSource(files) }, resolveEngineConfig({}), checkpoint, geometry);
-  for (const rope of config.ropes) ropeTable(rope, config.headDim, maxModelLen);
+  const memory = divideEngineMemory({}, resolveEngineConfig(), checkpoint, geometry, { maxBindingBytes: 2 ** 30 });
+  if (memory.refusal) throw memory.refusal;
+  for (const rope of config.ropes) ropeTable(rope, config.headDim, memory.maxModelLen);
   expect(allLinears(plan).length + allNorms(plan).length).toBeGreaterThan(config.layers.length);
   let numBytes = 0;
   for await (const piece of streamWeights(checkpoint.files, weightMap, { names: layout.tensors }))

@@ -56,10 +56,9 @@ export class ModelWeights {
     this.#writer = writer;
     this.#linears = linears;
     this.#rowTargets = rowTargets(linears);
-    const { offsets, length } = normOffsets(plan);
-    this.#normOffsets = offsets;
+    this.#normOffsets = normOffsets(plan).offsets;
     this.#normBias = config.normWeight === "one-plus" ? 1 : 0;
-    this.norms = buffers.storage("norms", length * 4);
+    this.norms = buffers.storage("norms", normBytes(plan));
   }
 
   /** Allocates all matrices. Rejects with `out_of_memory`. */
@@ -160,6 +159,11 @@ function rowTargets(linears: ReadonlyMap<LinearPlan, Linear>): Map<string, RowTa
     });
   }
   return targets;
+}
+
+/** Bytes of the buffer that holds all norm weights. */
+export function normBytes(plan: WeightPlan): number {
+  return normOffsets(plan).length * 4;
 }
 
 function normOffsets(plan: WeightPlan): { offsets: Map<string, number>; length: number } {

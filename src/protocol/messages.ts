@@ -1,6 +1,7 @@
 import type { SamplingParams } from "../sampling/sampling-params";
 import type { WireError } from "../util/errors";
 import type { KvStats, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "./kv-messages";
+import type { MemoryPlan } from "./memory-plan";
 
 /** What the page may set about the device. */
 export interface AdapterOptions {
@@ -127,6 +128,8 @@ export const ENGINE_WORKER_NAME = "cairn-engine";
 export interface EngineWorkerApi {
   /** Answers at once, so that the page can tell the engine's worker from another script. */
   identify(): Promise<typeof ENGINE_WORKER_NAME>;
+  /** Tells what `init` would take, and makes nothing. `cancel` ends the planning when a message arrives on it. */
+  plan(init: EngineInit, cancel: MessagePort): Promise<MemoryPlan>;
   /** `onProgress` is a Comlink proxy. `cancel` aborts the load when a message arrives on it. */
   init(
     init: EngineInit,
