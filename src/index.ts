@@ -1,8 +1,9 @@
+export { type CachedModel, deleteCachedModel, listCachedModels } from "./api/cached-models";
 export { CairnEngine, type EngineInfo } from "./api/cairn-engine";
 export { CompletionStream } from "./api/completion-stream";
 export type { ChatCompletions, Completions, RequestOptions } from "./api/completions";
 export { createEngine } from "./api/create-engine";
-export type { AdapterOptions, CreateEngineOptions, EngineConfig, LoadProgress } from "./api/engine-options";
+export type { AdapterOptions, CreateEngineOptions, EngineConfig, HubOptions, LoadProgress } from "./api/engine-options";
 export type {
   KvCache,
   KvClearOptions,

@@ -22,9 +22,18 @@ export interface Checkpoint {
   readonly layout: WeightLayout;
 }
 
-/** Reads and checks everything but the weights: of those only the headers. */
+/** Reads and checks everything but the weights: of those only the headers. The caller closes `files` when the weights are read. */
 export async function readCheckpoint(source: ModelSource, signal: AbortSignal): Promise<Checkpoint> {
   const files = openModelFiles(source);
+  try {
+    return await readFiles(files, signal);
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+}
+
+async function readFiles(files: ModelFiles, signal: AbortSignal): Promise<Checkpoint> {
   const configJson = await files.readJson("config.json", { signal });
   const generationJson = await files.readJson("generation_config.json", { signal, optional: true });
   const config = parseModelConfig(configJson, generationJson);

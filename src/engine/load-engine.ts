@@ -63,6 +63,19 @@ export async function loadEngineParts(init: EngineInit, context: LoadContext): P
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
   const checkpoint = await readCheckpoint(init.model, context.signal);
+  try {
+    return await loadCheckpoint(checkpoint, init, engineConfig, context);
+  } finally {
+    checkpoint.files.close();
+  }
+}
+
+async function loadCheckpoint(
+  checkpoint: Checkpoint,
+  init: EngineInit,
+  engineConfig: EngineConfig,
+  context: LoadContext,
+): Promise<LoadedParts> {
   const geometry = makeKvGeometry(checkpoint.config, init.kvDtype ?? "f16");
   const memory = makeMemoryPlan(init, engineConfig, checkpoint, geometry);
 
@@ -204,9 +217,12 @@ function engineInfo(
     hasChatTemplate: chatTemplate !== null,
     adapter,
     features,
-    warnings: generation.unsupportedFields.map(
-      (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
-    ),
+    warnings: [
+      ...files.warnings,
+      ...generation.unsupportedFields.map(
+        (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
+      ),
+    ],
   };
 }
 
@@ -217,6 +233,11 @@ async function uploadWeights(
   { maxPieceBytes }: EngineConfig,
   { signal, onProgress }: LoadContext,
 ): Promise<void> {
+  const weightFiles = [...layout.tensors].flatMap((name) => weightMap.get(name)?.file ?? []);
+  await files.fetchAll([...new Set(weightFiles)], {
+    signal,
+    onProgress: (bytes) => onProgress({ phase: "download", ...bytes }),
+  });
   const pieces = streamWeights(files, weightMap, {
     names: layout.tensors,
     maxPieceBytes,
