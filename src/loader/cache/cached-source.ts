@@ -146,8 +146,9 @@ export class CachedSource implements FileSource {
   /** The copy is whole, and the network has no other one. Where the network is away, the copy counts. */
   async #isLocal(folder: ModelFolder, file: string, signal: AbortSignal | undefined): Promise<boolean> {
     if (!(await folder.has(file))) return false;
-    const remote = this.#model?.locate(file);
-    if (!remote || remote.isImmutable) return true;
+    const model = this.#model;
+    if (!model || model.list) return true;
+    const remote = model.locate(file);
     const validated = this.#validated.get(file) ?? isCurrent(remote, folder.record(file)?.validator ?? null, signal);
     this.#validated.set(file, validated);
     return validated;
@@ -170,7 +171,7 @@ export class CachedSource implements FileSource {
       await this.#locked(model.key, signal, async () => {
         await folder.reload();
         await this.#download(folder, model, files, signal, onProgress);
-        if (isAll) await folder.touch(model.ref, true);
+        await folder.touch(model.ref, isAll);
       });
     });
   }

@@ -83,18 +83,13 @@ async function receive({
 }
 
 /** Whether what an earlier try left is the beginning of the file that is there now, as far as can be told without asking. */
-function canResume({ isImmutable }: RemoteFile, record: FileRecord | null): boolean {
-  return record?.state === "partial" && (isImmutable || isStrong(record.validator));
+function canResume({ sha256 }: RemoteFile, record: FileRecord | null): boolean {
+  return record?.state === "partial" && (sha256 !== null || isStrong(record.validator));
 }
 
 /** Whether an answer goes on where the store ends. Asked on our side: If-Range would cost a preflight that few hosts allow. */
-function continues(
-  { isImmutable }: RemoteFile,
-  record: FileRecord | null,
-  opened: OpenedRemote,
-  size: number,
-): boolean {
-  return opened.bodyOffset === size && (isImmutable || opened.validator === record?.validator);
+function continues({ sha256 }: RemoteFile, record: FileRecord | null, opened: OpenedRemote, size: number): boolean {
+  return opened.bodyOffset === size && (sha256 !== null || opened.validator === record?.validator);
 }
 
 /** A weak ETag promises the same meaning, not the same bytes. */

@@ -53,7 +53,7 @@ export class HubRemote implements Remote {
     const { revision: ref } = this.#source;
     const [latest] = remembered
       .filter((model) => model.refs[ref] !== undefined && model.key === this.#keyOf(model.revision))
-      .sort((a, b) => b.refs[ref] - a.refs[ref]);
+      .sort((a, b) => Number(b.isComplete) - Number(a.isComplete) || b.refs[ref] - a.refs[ref]);
     const patience = latest ? { ...retry, maxRetries: 0 } : retry;
     const deadline = latest && AbortSignal.timeout(IMPATIENT_MS);
     try {
@@ -120,7 +120,6 @@ export class HubRemote implements Remote {
       url: `${endpoint}/${repo}/resolve/${commit}/${encodeURIComponent(file)}`,
       headers: this.#headers,
       ...list[file],
-      isImmutable: true,
       refusalOf: (response) => this.#refusalOf(response, file),
     };
   }

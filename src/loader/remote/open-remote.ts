@@ -118,7 +118,7 @@ class ResumingBody implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   async #resume(failure: unknown): Promise<void> {
-    const { file, isImmutable } = this.#remote;
+    const { file, sha256 } = this.#remote;
     const { retry, signal } = this.#options;
     if (failure instanceof CairnError || signal?.aborted || this.#numBreaks === retry.maxRetries) {
       throw toReadError(failure, file, signal);
@@ -128,7 +128,7 @@ class ResumingBody implements UnderlyingDefaultSource<Uint8Array> {
     const next = await request(this.#remote, this.#position, this.#options, true);
     this.#reader = next.body.getReader();
     this.#received = next.bodyOffset;
-    if (next.bodyOffset <= this.#position && (isImmutable || next.validator === this.#first.validator)) return;
+    if (next.bodyOffset <= this.#position && (sha256 || next.validator === this.#first.validator)) return;
     await this.cancel();
     throw new CairnError("network", `"${file}" changed while it was read.`, { file });
   }

@@ -18,9 +18,8 @@ export interface RemoteFile {
   readonly headers: Readonly<Record<string, string>>;
   /** Null where nobody told. */
   readonly size: number | null;
+  /** Tells whether parts of several answers belong together; without it their validators do. */
   readonly sha256: string | null;
-  /** The URL always gives the same bytes. */
-  readonly isImmutable: boolean;
   /** What is wrong with an answer; null where its body is the file, or the part that was asked for. */
   refusalOf(response: Response): CairnError | null;
 }
@@ -35,7 +34,7 @@ export interface RemoteModel {
   readonly revision: string | null;
   /** What was asked for, and led to this commit. */
   readonly ref: string | null;
-  /** Null where nobody tells what there is. */
+  /** Files of a list never change. Null where nobody tells what there is. */
   readonly list: FileList | null;
   /** Throws `model_file_missing` for a file that is known not to be there. */
   locate(file: string): RemoteFile;
@@ -48,6 +47,8 @@ export interface RememberedModel {
   /** What led to this commit, and when, in milliseconds since 1970. */
   readonly refs: Readonly<Record<string, number>>;
   readonly list: FileList | null;
+  /** All its files are there. */
+  readonly isComplete: boolean;
 }
 
 export interface Remote {

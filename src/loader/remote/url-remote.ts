@@ -29,7 +29,7 @@ export class UrlRemote implements Remote {
 
 function fileAt(url: string, file: string): RemoteFile {
   const refusalOf = (response: Response) => refusal(response, file, url);
-  return { file, url, headers: {}, size: null, sha256: null, isImmutable: false, refusalOf };
+  return { file, url, headers: {}, size: null, sha256: null, refusalOf };
 }
 
 function modelIdOf(url: URL): string {
