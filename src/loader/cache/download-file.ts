@@ -35,6 +35,8 @@ export async function downloadFile(download: Download): Promise<void> {
     const fault = checkIntegrity(remote, arrival);
     if (!fault) {
       const { size, sha256, validator } = arrival;
+      const numStored = await inStore(() => store.size(file));
+      if (numStored !== size) throw new StoreError(new Error(`it kept ${numStored} of ${size} bytes`));
       return remember({ state: "complete", size, sha256, validator });
     }
     await inStore(() => store.remove(file));

@@ -91,8 +91,9 @@ class OpfsWriter implements StoreWriter {
 
   write(chunk: Uint8Array): void {
     const numWritten = this.#handle.write(chunk, { at: this.#position });
+    // Chromium does not throw where there is no room: it returns the error's code, read as a large positive number.
+    if (numWritten !== chunk.length) throw new DOMException("The disk took only a part.", "QuotaExceededError");
     this.#position += numWritten;
-    if (numWritten < chunk.length) throw new DOMException("The disk took only a part.", "QuotaExceededError");
   }
 
   close(): void {
