@@ -121,6 +121,9 @@ test("a tab that is killed at 40 % goes on there when it is opened again, and an
   expect(complete?.bytes).toBe(Object.values(files).reduce((sum, { length }) => sum + length, 0));
   await hub.close();
   expect(await load(again)).toEqual(loaded);
+  // An engine that is loaded holds nothing back.
+  await again.evaluate((key) => window.cachedModels.delete(key), complete?.key ?? "");
+  expect(await again.evaluate(() => window.cachedModels.list())).toEqual([]);
 });
 
 test("weights that arrive damaged are fetched again", async ({ context }) => {
