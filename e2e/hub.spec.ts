@@ -126,11 +126,16 @@ test("a tab that is killed at 40 % goes on there when it is opened again, and an
   expect(await again.evaluate(() => window.cachedModels.list())).toEqual([]);
 });
 
-test("weights that arrive damaged are fetched again", async ({ context }) => {
+test("weights that arrive damaged are fetched again, and a redirect takes no token along", async ({ context }) => {
+  await hub.close();
+  hub = await FakeHub.start({ files, token: "hf_secret" });
+  source = { ...source, endpoint: hub.endpoint, token: "hf_secret" };
   const page = await openTab(context);
   hub.inject("cdn", WEIGHTS, { body: new Uint8Array(numWeightBytes) });
   expect(await load(page)).toEqual(loaded);
   expect(cdnRanges()).toEqual([null, null]);
+  const tokens = hub.seen("").map(({ host, authorization }) => `${host} ${authorization ?? "none"}`);
+  expect([...new Set(tokens)].sort()).toEqual(["cdn none", "hub Bearer hf_secret"]);
   await hub.close();
   await expectGoldensOrHash(page);
 });

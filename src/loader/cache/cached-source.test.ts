@@ -297,6 +297,35 @@ describe("where there is no room", () => {
     expect(files.knownHash(WEIGHTS)).toBe(sha256(MODEL[WEIGHTS]));
   });
 
+  it("for more, a model that is there as a whole stays and is used", async () => {
+    await start();
+    await visit().fetchAll([WEIGHTS]);
+    root.quota = root.numBytes - 100;
+    const files = visit();
+    await files.fetchAll([WEIGHTS]);
+    expect(files.warnings).toEqual([]);
+    await expectKept();
+  });
+
+  it("a store that fails otherwise is left as it is, and the network serves", async () => {
+    await start();
+    await visit().fetchAll([WEIGHTS]);
+    const openRoot = async () => ({
+      list: () => root.list(),
+      remove: (folder: string) => root.remove(folder),
+      open: async (folder: string) => {
+        const store = await root.open(folder);
+        store.read = () => Promise.reject(new DOMException("gone", "NotReadableError"));
+        return store;
+      },
+    });
+    const files = visit({ openRoot });
+    await files.fetchAll([WEIGHTS]);
+    expect(await hashOf(files)).toBe(sha256(MODEL[WEIGHTS]));
+    expect(files.warnings).toEqual([expect.stringContaining("the browser's storage failed (gone)")]);
+    await expectKept();
+  });
+
   it("a body from the network that is damaged fails before its end is used", async () => {
     await start();
     const files = visit({ openRoot: async () => null });
@@ -354,6 +383,13 @@ describe("a URL", () => {
     expect(await hashOf(second)).toBe(sha256(MODEL[WEIGHTS]));
     const methods = hub.seen(WEIGHTS).map(({ method }) => method);
     expect(methods).toEqual(["GET", "HEAD"]);
+  });
+
+  it("that leads nowhere leaves nothing behind", async () => {
+    await start();
+    const files = openModelFiles({ kind: "url", url: `${hub.endpoint}/nowhere/` }, testEnvironment(root));
+    expect(await rejection(files.readJson("config.json"))).toMatchObject({ code: "model_file_missing" });
+    expect(await readManifests(root)).toEqual([]);
   });
 
   it("that changed is downloaded again", async () => {

@@ -57,7 +57,7 @@ export class CachedSource implements FileSource {
     try {
       const model = await this.#open(signal);
       if (keep) await this.#keep([file], signal);
-      const kept = await this.#openKept(file, range, signal);
+      const kept = await this.#orGiveUp(() => this.#openKept(file, range, signal));
       if (kept) return kept;
       const remote = model.locate(file);
       const { retry } = this.#environment;
@@ -121,7 +121,7 @@ export class CachedSource implements FileSource {
   /** What a URL does not have is remembered: where it cannot be asked, the file is taken to be missing still. */
   async #rememberMissing(file: string, error: CairnError): Promise<CairnError> {
     const { folder, model } = { folder: this.#folder, model: this.#model };
-    if (!folder || !model || model.list) return error;
+    if (!folder || !model || model.list || folder.isEmpty) return error;
     const isKnown = folder.record(file)?.state === "missing";
     if (error.code === "network" && isKnown) {
       return new CairnError("model_file_missing", `"${file}" was not there at the last visit.`, { file });
@@ -140,7 +140,8 @@ export class CachedSource implements FileSource {
     const folder = this.#folder;
     if (!folder || !(await this.#isLocal(folder, file, signal))) return null;
     const totalBytes = folder.record(file)?.size ?? null;
-    return { totalBytes, bodyOffset: range?.start ?? 0, body: await folder.store.read(file, range) };
+    const body = await inStore(() => folder.store.read(file, range));
+    return { totalBytes, bodyOffset: range?.start ?? 0, body };
   }
 
   /** The copy is whole, and the network has no other one. Where the network is away, the copy counts. */
@@ -220,10 +221,10 @@ export class CachedSource implements FileSource {
     });
   }
 
-  /** Where the browser keeps no more, what it has of this model is removed, and the network serves the files. */
-  async #orGiveUp(work: () => Promise<void>): Promise<void> {
+  /** Where the store fails, the network serves the files, and the answer is null; where it is full, what it has of the model is removed. */
+  async #orGiveUp<T>(work: () => Promise<T>): Promise<T | null> {
     try {
-      await work();
+      return await work();
     } catch (thrown) {
       if (!(thrown instanceof StoreError)) throw thrown;
       const reason = thrown.isQuota
@@ -233,7 +234,8 @@ export class CachedSource implements FileSource {
       const folder = this.#folder;
       this.#folder = null;
       // A store that failed may fail at this too.
-      await folder?.destroy().catch(() => undefined);
+      if (thrown.isQuota) await folder?.destroy().catch(() => undefined);
+      return null;
     }
   }
 }

@@ -125,17 +125,21 @@ async function pour(
   const reader = body.getReader();
   try {
     const writer = await inStore(() => store.append(file));
+    const close = () => inStore(() => writer.close());
     try {
       for (;;) {
         throwIfAborted(signal);
         const { done, value } = await reader.read();
-        if (done) return;
+        if (done) break;
         await inStore(() => writer.write(value));
-        if (!onBytes(value)) return;
+        if (!onBytes(value)) break;
       }
-    } finally {
-      await inStore(() => writer.close());
+    } catch (thrown) {
+      // What went wrong first counts.
+      await close().catch(() => undefined);
+      throw thrown;
     }
+    await close();
   } catch (thrown) {
     throw thrown instanceof StoreError ? thrown : toReadError(thrown, file, signal);
   } finally {

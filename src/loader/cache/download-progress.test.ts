@@ -17,7 +17,7 @@ function progressAt(): { progress: DownloadProgress; reports: DownloadedBytes[];
 it("sums up files, tells ten times a second, and at the end", () => {
   const { progress, reports, at } = progressAt();
   progress.set("a", 400, 1000);
-  progress.set("b", 0, null);
+  progress.set("b", 0, 50);
   for (let ms = 0; ms < 500; ms += 10) {
     at(ms);
     progress.add("a", 10);
@@ -25,8 +25,22 @@ it("sums up files, tells ten times a second, and at the end", () => {
   progress.add("b", 50);
   progress.add("a", 100);
   expect(reports.map(({ loaded }) => loaded)).toEqual([410, 510, 610, 710, 810, 1050]);
-  expect(reports.map(({ total }) => total)).toEqual([1000, 1000, 1000, 1000, 1000, 1050]);
+  expect(reports.map(({ total }) => total)).toEqual(new Array(6).fill(1050));
   expect(reports.at(-1)?.file).toBe("a");
+});
+
+it("of a file of unknown size is told no more often", () => {
+  const { progress, reports, at } = progressAt();
+  progress.set("a", 0, null);
+  for (let ms = 0; ms < 300; ms += 10) {
+    at(ms);
+    progress.add("a", 10);
+  }
+  expect(reports.map(({ loaded, total }) => [loaded, total])).toEqual([
+    [10, 10],
+    [110, 110],
+    [210, 210],
+  ]);
 });
 
 it("tells the rate of the last seconds; what was there before, and what begins anew, is not received", () => {

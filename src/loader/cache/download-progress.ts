@@ -11,7 +11,7 @@ export interface DownloadedBytes {
 const REPORT_EVERY_MS = 100;
 const RATE_WINDOW_MS = 3_000;
 
-/** Sums up the downloads of several files and tells of them, ten times a second at most, and when all is there. */
+/** Sums up the downloads of several files and tells of them, ten times a second at most, and when all is there. A file of unknown size counts as far as it is there. */
 export class DownloadProgress {
   readonly #report: ((bytes: DownloadedBytes) => void) | undefined;
   readonly #now: () => number;
@@ -37,9 +37,9 @@ export class DownloadProgress {
     if (!entry) return;
     entry.loaded += numBytes;
     this.#received += numBytes;
-    const { loaded, total } = this.#sums();
+    const { loaded, total, isEnd } = this.#sums();
     const ms = this.#now();
-    if (ms - this.#reportedMs < REPORT_EVERY_MS && loaded < total) return;
+    if (ms - this.#reportedMs < REPORT_EVERY_MS && !isEnd) return;
     this.#reportedMs = ms;
     this.#samples = [
       ...this.#samples.filter((sample) => ms - sample.ms <= RATE_WINDOW_MS),
@@ -53,13 +53,15 @@ export class DownloadProgress {
     return ms > first.ms ? ((this.#received - first.bytes) / (ms - first.ms)) * 1000 : 0;
   }
 
-  #sums(): { readonly loaded: number; readonly total: number } {
+  #sums(): { readonly loaded: number; readonly total: number; readonly isEnd: boolean } {
     let loaded = 0;
     let total = 0;
+    let isEnd = true;
     for (const file of this.#files.values()) {
       loaded += file.loaded;
       total += Math.max(file.loaded, file.total ?? 0);
+      isEnd &&= file.total !== null && file.loaded >= file.total;
     }
-    return { loaded, total };
+    return { loaded, total, isEnd };
   }
 }

@@ -35,6 +35,11 @@ export class ModelFolder {
     return Object.hasOwn(files, file) ? files[file] : null;
   }
 
+  /** No file of the model is there as a whole. */
+  get isEmpty(): boolean {
+    return !Object.values(this.#manifest.files).some(({ state }) => state === "complete");
+  }
+
   /** The file is there as a whole. */
   async has(file: string): Promise<boolean> {
     const record = this.record(file);
@@ -51,10 +56,12 @@ export class ModelFolder {
   }
 
   /** The model is being used now, found by this revision; `isComplete` where nothing of it is missing. */
-  touch(ref: string | null, isComplete: boolean): Promise<void> {
+  async touch(ref: string | null, isComplete: boolean): Promise<void> {
     const lastUsedMs = Date.now();
     const refs = ref === null ? {} : { ...this.#manifest.refs, [ref]: lastUsedMs };
-    return this.#change({ refs, lastUsedMs, isComplete: isComplete || this.#manifest.isComplete });
+    const changes = { refs, lastUsedMs, isComplete: isComplete || this.#manifest.isComplete };
+    // A disk that became full is no reason to give up files that are there.
+    await this.#change(changes).catch(() => undefined);
   }
 
   async destroy(): Promise<void> {
