@@ -51,7 +51,7 @@ test("a short name is none that a shader has", () => {
 
 test("every kernel compiles with minified shaders, on a device with everything and on one with nothing", async () => {
   const { device } = await openNullDevice();
-  const names = shortNames(readShaders());
+  const names = shortNames([...readShaders().values()]);
   const minified = (module: WgslModule) => ({ ...module, source: minifyWgsl(module.source, names) });
   const pipelines = new PipelineCache(device);
   device.pushErrorScope("validation");

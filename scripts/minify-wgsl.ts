@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
 
@@ -73,26 +73,35 @@ export function minifyWgsl(source: string, names: ReadonlyMap<string, string>): 
   return stripWgsl(source).replace(WORDS, (word) => names.get(word) ?? word);
 }
 
-/** All shaders' texts. */
-export function readShaders(): string[] {
+/** All shaders' texts by the paths of their files. */
+export function readShaders(): Map<string, string> {
   const files = readdirSync(SHADERS, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".wgsl"));
-  return files.sort().map((file) => readFileSync(join(SHADERS, file), "utf8"));
+  return new Map(files.sort().map((file) => [join(SHADERS, file), readFileSync(join(SHADERS, file), "utf8")]));
 }
 
-/** Minifies `?raw` imports of .wgsl files. For production builds only: what the compiler says of a shader is hard to read then. */
+const ALL_SHADERS = "\0virtual:cairn-shaders";
+
+/**
+ * Minifies `?raw` imports of .wgsl files. They come from one module, since texts that are alike compress better side by side.
+ * For production builds only: what the compiler says of such a shader is hard to read.
+ */
 export function minifyWgslPlugin(): Plugin {
-  let names: ReadonlyMap<string, string>;
+  const fileOf = (id: string): string => normalize(id.slice(0, -"?raw".length));
   return {
     name: "cairn-minify-wgsl",
     enforce: "pre",
-    buildStart() {
-      names = shortNames(readShaders());
-    },
+    resolveId: (id) => (id === ALL_SHADERS ? id : null),
     load(id) {
+      const shaders = readShaders();
+      if (id === ALL_SHADERS) {
+        const names = shortNames([...shaders.values()]);
+        const texts = [...shaders.values()].map((source) => JSON.stringify(minifyWgsl(source, names)));
+        return texts.map((text, i) => `export const shader${i} = ${text};`).join("\n");
+      }
       if (!id.endsWith(".wgsl?raw")) return null;
-      const file = id.slice(0, -"?raw".length);
-      this.addWatchFile(file);
-      return `export default ${JSON.stringify(minifyWgsl(readFileSync(file, "utf8"), names))};`;
+      this.addWatchFile(fileOf(id));
+      const index = [...shaders.keys()].indexOf(fileOf(id));
+      return `export { shader${index} as default } from ${JSON.stringify(ALL_SHADERS)};`;
     },
   };
 }
