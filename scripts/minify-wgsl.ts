@@ -53,18 +53,14 @@ const WORDS = /@builtin\(\w+\)|@\w+|\b[A-Za-z_]\w*/g;
 export function shortNames(sources: readonly string[]): ReadonlyMap<string, string> {
   const text = sources.map(stripWgsl).join("\n");
   const kept = new Set(["main", "default", ...[...text.matchAll(/\boverride (\w+)/g)].map((match) => match[1])]);
+  const words = new Set([...text.matchAll(WORDS)].map(([word]) => word));
   const declared = new Set([...text.matchAll(DECLARED)].map((match) => match[1] ?? match[2] ?? ""));
-  const counts = new Map<string, number>();
-  for (const [word] of text.matchAll(WORDS)) counts.set(word, (counts.get(word) ?? 0) + 1);
   // Names of one or two characters, and swizzles, stay as they are.
   const long = [...declared].filter((name) => name.length > 2 && !/^[xyzwrgba]+$/.test(name) && !kept.has(name));
-  const count = (name: string): number => counts.get(name) ?? 0;
-  const free = [..."abcdefghijklmnopqrstuvwxyz"]
-    .flatMap((letter, _, letters) => [letter, ...letters.map((second) => letter + second.toUpperCase())])
-    .filter((name) => !counts.has(name))
-    .sort((a, b) => a.length - b.length);
+  const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+  const pairs = letters.flatMap((first) => letters.map((second) => first + second.toUpperCase()));
+  const free = [...letters, ...pairs].filter((name) => !words.has(name));
   if (free.length < long.length) throw new Error(`${long.length} WGSL names, ${free.length} short ones`);
-  long.sort((a, b) => count(b) - count(a) || (a < b ? -1 : 1));
   return new Map(long.map((name, i) => [name, free[i]]));
 }
 
@@ -82,7 +78,8 @@ export function readShaders(): Map<string, string> {
 const ALL_SHADERS = "\0virtual:cairn-shaders";
 
 /**
- * Minifies `?raw` imports of .wgsl files. They come from one module, since texts that are alike compress better side by side.
+ * Minifies `?raw` imports of .wgsl files. They come from one module at the bundle's start: texts that are alike compress
+ * better side by side.
  * For production builds only: what the compiler says of such a shader is hard to read.
  */
 export function minifyWgslPlugin(): Plugin {
@@ -91,17 +88,20 @@ export function minifyWgslPlugin(): Plugin {
     name: "cairn-minify-wgsl",
     enforce: "pre",
     resolveId: (id) => (id === ALL_SHADERS ? id : null),
+    transform(code, id) {
+      return this.getModuleInfo(id)?.isEntry ? `import ${JSON.stringify(ALL_SHADERS)};${code}` : null;
+    },
     load(id) {
       const shaders = readShaders();
       if (id === ALL_SHADERS) {
         const names = shortNames([...shaders.values()]);
         const texts = [...shaders.values()].map((source) => JSON.stringify(minifyWgsl(source, names)));
-        return texts.map((text, i) => `export const shader${i} = ${text};`).join("\n");
+        return `export default [${texts.join(",\n")}];`;
       }
       if (!id.endsWith(".wgsl?raw")) return null;
       this.addWatchFile(fileOf(id));
       const index = [...shaders.keys()].indexOf(fileOf(id));
-      return `export { shader${index} as default } from ${JSON.stringify(ALL_SHADERS)};`;
+      return `import shaders from ${JSON.stringify(ALL_SHADERS)}; export default shaders[${index}];`;
     },
   };
 }

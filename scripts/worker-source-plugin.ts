@@ -61,7 +61,7 @@ async function buildWorker(isProduction: boolean, plugins: readonly Plugin[]): P
       minify: isProduction,
       sourcemap: isProduction ? false : "inline",
       lib: { entry: ENTRY, formats: ["iife"], name: "CairnWorker" },
-      rolldownOptions: { output: { codeSplitting: false } },
+      rolldownOptions: { output: { codeSplitting: false }, treeshake: { manualPureFunctions: ["Object.freeze"] } },
     },
   });
   const outputs = (Array.isArray(result) ? result : [result]) as Rolldown.RolldownOutput[];
