@@ -6,7 +6,7 @@ import { type KvGeometry, makeKvGeometry } from "../kv/geometry";
 import type { MemoryPlan } from "../loader/memory-plan";
 import { throwIfAborted } from "../loader/read-errors";
 import { streamWeights } from "../loader/weight-pieces";
-import { weightsHash } from "../loader/weights-hash";
+import { hashWeights } from "../loader/weights-hash";
 import type { BuildContext } from "../models/build-context";
 import { buildDecoder } from "../models/decoder";
 import { allocateScratch } from "../models/scratch";
@@ -236,5 +236,5 @@ async function uploadWeights(
     health.throwIfFailed();
   }
   weights.finish();
-  return weightsHash(hashes);
+  return hashWeights(hashes);
 }
