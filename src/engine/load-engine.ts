@@ -6,7 +6,7 @@ import type { KvGeometry } from "../kv/geometry";
 import type { MemoryDivision } from "../loader/divide-memory";
 import { throwIfAborted } from "../loader/read-errors";
 import { streamWeights } from "../loader/weight-pieces";
-import { weightsHash } from "../loader/weights-hash";
+import { hashWeights } from "../loader/weights-hash";
 import type { BuildContext } from "../models/build-context";
 import { buildDecoder } from "../models/decoder";
 import { allocateScratch } from "../models/scratch";
@@ -255,5 +255,5 @@ async function uploadWeights(
     health.throwIfFailed();
   }
   weights.finish();
-  return weightsHash(hashes);
+  return hashWeights(hashes);
 }

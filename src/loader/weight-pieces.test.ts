@@ -6,7 +6,7 @@ import { byteTensorsFile, jsonFile, pickedFiles, rejection } from "./test-files"
 import { fileOf, serveFiles, startTestServer } from "./test-server";
 import { readWeightMap, type WeightMap } from "./weight-map";
 import { type StreamWeightsOptions, streamWeights } from "./weight-pieces";
-import { weightsHash } from "./weights-hash";
+import { hashWeights } from "./weights-hash";
 
 const SINGLE = "model.safetensors";
 
@@ -125,8 +125,8 @@ describe("hashes", () => {
     const hashes = await hashesOf(() => null);
     expect(Object.fromEntries(hashes)).toEqual({ one: sha256(one), two: sha256(two) });
     const all = sha256(`one ${sha256(one)}\ntwo ${sha256(two)}\n`).slice(0, 32);
-    expect(weightsHash(hashes)).toBe(all);
-    expect(weightsHash(new Map([...hashes].reverse()))).toBe(all);
+    expect(hashWeights(hashes)).toBe(all);
+    expect(hashWeights(new Map([...hashes].reverse()))).toBe(all);
   });
 
   it("that the source knows are not taken", async () => {

@@ -18,7 +18,7 @@ export class FileHasher {
 }
 
 /** Names the content of all weight files: 128 bits of SHA-256, in hex, over lines of name and hash in the order of the names. */
-export function weightsHash(hashes: ReadonlyMap<string, FileHash>): string {
+export function hashWeights(hashes: ReadonlyMap<string, FileHash>): string {
   const lines = [...hashes].map(([file, hash]) => `${file} ${hash}\n`).sort();
   return bytesToHex(sha256(utf8ToBytes(lines.join("")))).slice(0, 32);
 }

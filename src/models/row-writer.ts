@@ -4,6 +4,7 @@ import type { PipelineCache } from "../gpu/pipeline-cache";
 import type { FloatType, WeightType } from "../kernels/modules";
 import { packQuantizeParams, quantizeRows, quantizeRowsGrid, quantizeRowsVariant } from "../kernels/quantize-rows";
 import { packRepackParams, repackRows, repackRowsGrid, repackRowsVariant } from "../kernels/repack-rows";
+import { assert } from "../util/errors";
 import { roundUp } from "../util/math";
 import { isQuantType, weightRowBytes } from "./weight-layout";
 
@@ -68,7 +69,8 @@ export class RowWriter {
   /** Staged rows of `width` elements into rows of `type`; unless that is quantized it must be `sourceType`. */
   write(weights: GPUBuffer, type: WeightType, sourceType: FloatType, width: number, rows: RowRange): void {
     const { repack, quantize } = this.#pipelines;
-    if (isQuantType(type) && quantize) {
+    if (isQuantType(type)) {
+      assert(quantize, "no Linear was to be quantized");
       const params = { ...rows, width, sourceType, type };
       this.#dispatch(quantize, weights, packQuantizeParams(params), quantizeRowsGrid(params));
     } else {
