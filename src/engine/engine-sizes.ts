@@ -23,7 +23,7 @@ export function makeMemoryPlan(
     weightBytes: layout.bytes,
     scratchBytes: (maxModelLen) =>
       scratchBytes(config, scratchSizes(engineConfig, maxModelLen)) +
-      stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen)) +
+      stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen), config.vocabSize) +
       (hostCacheBytes(engineConfig) > 0 ? kvTransfersBytes(geometry, engineConfig.numStagingSlots) : 0),
     maxModelLen: init.maxModelLen ?? null,
     kvCacheBytes: engineConfig.kvCacheBytes,

@@ -1,19 +1,12 @@
 import { randomUniform } from "../sampling/random";
 import { type SampleSupport, sampleSupport } from "../sampling/sample";
-import type { SamplingParams } from "../sampling/sampling-params";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "../sampling/sampling-params";
 import { type KernelCase, type KernelTestContext, NAN_WORD } from "../testing/kernel-case";
 import { Random } from "../testing/random";
 import { assert } from "../util/errors";
 import { roundUp } from "../util/math";
-import {
-  packSampleParams,
-  packSamplingRow,
-  SAMPLED_NOT_FINITE,
-  SAMPLING_ROW_WORDS,
-  sample,
-  sampleGrid,
-  sampleVariant,
-} from "./sample";
+import { SAMPLED_NOT_FINITE, sample, sampleGrid, sampleVariant } from "./sample";
+import { packLogitParams, packSamplingRow, SAMPLING_ROW_WORDS } from "./sampling-row";
 
 /** Masses and probabilities this near to a boundary may fall on either side: f32 sums against float64. */
 const MARGIN = 1e-5;
@@ -29,7 +22,7 @@ interface Drawn {
   readonly finite: boolean;
 }
 
-const OFF: SamplingParams = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: [1, 2] };
+const OFF: SamplingParams = { ...NEUTRAL_SAMPLING, seed: [1, 2] };
 
 const normal = (size: number, deviation = 3) => new Random(size).normalArray(size, deviation);
 const flat = (size: number, logit = 0.37) => new Float32Array(size).fill(logit);
@@ -60,12 +53,13 @@ async function sampleOnGpu(ctx: KernelTestContext, draws: readonly Draw[]): Prom
   const sampled = ctx.empty("sampled", 8 * (numDraws + 1));
   const pipeline = await ctx.pipelines.get(sample, sampleVariant(ctx.variant));
   const bindGroup = pipeline.bind("sample", {
-    params: { buffer: ctx.buffers.uniform("params", packSampleParams(numLogits, stride)) },
+    params: { buffer: ctx.buffers.uniform("params", packLogitParams(numLogits, stride, numDraws + 1)) },
     step: { buffer: ctx.upload("step", step) },
     logits: { buffer: ctx.upload("logits", logits) },
     rows: { buffer: ctx.upload("rows", rows) },
     last_ids: { buffer: lastIds },
     sampled: { buffer: sampled },
+    token_counts: { buffer: ctx.empty("token_counts", 16) }, // Nothing is counted here.
   });
   ctx.dispatch(pipeline, bindGroup, sampleGrid(numDraws + 1));
   const results = await ctx.readU32(sampled, 2 * (numDraws + 1));
