@@ -55,6 +55,15 @@ fn next_ranked(first: u32, before: Ranked, lid: u32) -> Ranked {
   return workgroupUniformLoad(&ranked);
 }
 
+// log(sum of exp(logit - greatest)).
+fn log_sum(row: LogitRow, lid: u32) -> f32 {
+  var own_mass = 0.0;
+  for (var id = lid; id < params.num_logits; id += WG) {
+    own_mass += logits_weight(row, logits_at(row, id));
+  }
+  return log(reduce_sum(own_mass, lid));
+}
+
 fn log_softmax(bits: u32, greatest: f32, log_mass: f32) -> u32 {
   if (bits == LOGITS_NEGATIVE_INFINITY) {
     return bits;
@@ -77,26 +86,22 @@ fn main(
     return;
   }
   let first = r * (params.logits_stride / 4u);
-  var top = next_ranked(first, Ranked(0xffffffffu, params.num_logits), lid);
-  let greatest = bitcast<f32>(logits_from_key(top.key));
-  let row = LogitRow(first, greatest, 1.0);
-  var own_mass = 0.0;
-  for (var id = lid; id < params.num_logits; id += WG) {
-    own_mass += logits_weight(row, logits_at(row, id));
-  }
-  let log_mass = log(reduce_sum(own_mass, lid));
-
   let first_logprob = params.first_logprob + r * (1u + MAX_TOP);
-  if (lid == 0u) {
-    let id = sampled[r].x;
-    sampled[first_logprob] = vec2(id, log_softmax(logits_at(row, id), greatest, log_mass));
-  }
-  for (var rank = 1u; rank <= sampling.num_top_logprobs; rank++) {
-    if (lid == 0u) {
-      sampled[first_logprob + rank] = vec2(top.id, log_softmax(logits_from_key(top.key), greatest, log_mass));
+  var row = LogitRow(first, 0.0, 1.0);
+  var log_mass = 0.0;
+  var top = Ranked(0xffffffffu, params.num_logits);
+  for (var rank = 1u; rank <= max(1u, sampling.num_top_logprobs); rank++) {
+    top = next_ranked(first, top, lid);
+    if (rank == 1u) {
+      row.greatest = bitcast<f32>(logits_from_key(top.key));
+      log_mass = log_sum(row, lid);
+      if (lid == 0u) {
+        let id = sampled[r].x;
+        sampled[first_logprob] = vec2(id, log_softmax(logits_at(row, id), row.greatest, log_mass));
+      }
     }
-    if (rank < sampling.num_top_logprobs) {
-      top = next_ranked(first, top, lid);
+    if (lid == 0u && rank <= sampling.num_top_logprobs) {
+      sampled[first_logprob + rank] = vec2(top.id, log_softmax(logits_from_key(top.key), row.greatest, log_mass));
     }
   }
 }
