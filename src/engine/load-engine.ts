@@ -146,7 +146,7 @@ async function makeRunner(
   const sizes = stepSizes(engineConfig, config, geometry, maxModelLen);
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
-  const state = allocateStepState(buffers, sizes);
+  const state = await allocateStepState(buffers, sizes, config.vocabSize);
   const { numStagingSlots } = engineConfig;
   const delayMap = context.delayMap ?? null;
   const transfers =

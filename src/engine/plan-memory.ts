@@ -101,7 +101,7 @@ function sizesFor(
   maxModelLen: number,
 ): ReturnType<MemoryRequest["sizesFor"]> {
   const scratch = scratchBytes(config, scratchSizes(engineConfig, maxModelLen));
-  const stepState = stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen));
+  const stepState = stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen), config.vocabSize);
   const ropes = config.ropes.length * ropeTableBytes(config.headDim, maxModelLen);
   const hasHost = hostCacheBytes(geometry, engineConfig) > 0;
   // A matrix is cut into slices of whole pairs of rows.

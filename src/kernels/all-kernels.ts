@@ -1,4 +1,5 @@
 import type { Kernel, KernelVariant } from "../gpu/kernel";
+import { adjustLogits, adjustLogitsVariant } from "./adjust-logits";
 import {
   attentionDecode,
   attentionDecodeVariant,
@@ -11,11 +12,13 @@ import { attentionPrefill, attentionPrefillVariant, packAttentionPrefillParams }
 import { embed, embedVariant, packEmbedParams } from "./embed";
 import { gemm, gemmVariant, packGemmParams } from "./gemm";
 import { GEMV_TOKEN_TILES, gemv, gemvVariant, packGemvParams } from "./gemv";
+import { logprobs, logprobsVariant } from "./logprobs";
 import { packQuantizeParams, quantizeRows, quantizeRowsVariant } from "./quantize-rows";
 import { packRepackParams, repackRows, repackRowsVariant } from "./repack-rows";
 import { packRmsNormParams, rmsNorm, rmsNormVariant } from "./rms-norm";
 import { packRopeKvWriteParams, ropeKvWrite, ropeKvWriteVariant } from "./rope-kv-write";
-import { packSampleParams, sample, sampleVariant } from "./sample";
+import { sample, sampleVariant } from "./sample";
+import { packLogitParams } from "./sampling-row";
 import { updateBlockTables, updateBlockTablesVariant } from "./update-block-tables";
 import type { DeviceVariant } from "./variants";
 
@@ -192,6 +195,16 @@ export const allKernels: readonly KernelEntry[] = [
   {
     kernel: sample,
     variants: (device) => [sampleVariant(device)],
-    params: { words: packSampleParams(5, 8), members: { num_logits: 5, logits_stride: 8 } },
+    params: { words: packLogitParams(5, 8, 3), members: { num_logits: 5, logits_stride: 8, adjusted_row: 3 } },
+  },
+  {
+    kernel: adjustLogits,
+    variants: () => [adjustLogitsVariant],
+    params: { words: packLogitParams(5, 8, 3), members: { num_logits: 5, logits_stride: 8, adjusted_row: 3 } },
+  },
+  {
+    kernel: logprobs,
+    variants: (device) => [logprobsVariant(device)],
+    params: { words: packLogitParams(5, 8, 3), members: { num_logits: 5, logits_stride: 8, first_logprob: 3 } },
   },
 ];

@@ -87,13 +87,13 @@ export type PromptInput =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "tokens"; readonly tokenIds: readonly number[] };
 
-/** A generation as the API layer asks for it; what the caller left out is null and gets the model's default. */
+/** A generation as the API layer asks for it; what the caller left out is null, or absent, and gets the model's default. */
 export interface GenerateRequest {
   readonly requestId: string;
   readonly input: PromptInput;
   /** Most tokens to generate; null = as many as the context allows. */
   readonly maxTokens: number | null;
-  readonly sampling: { readonly [K in keyof SamplingParams]: SamplingParams[K] | null };
+  readonly sampling: { readonly [K in keyof SamplingParams]?: SamplingParams[K] | null };
   /** Strings that end the text; they are not part of it. */
   readonly stop: readonly string[];
   /** An integer; lower runs sooner and is preempted later. Equal ones go by arrival. */
@@ -121,11 +121,35 @@ export interface Timings {
   readonly totalMs: number;
 }
 
+export interface TokenLogprob {
+  /** The token's text; bytes that are no whole character are U+FFFD here. */
+  readonly token: string;
+  readonly bytes: readonly number[];
+  /** Under the model's own logits: before logit bias, penalties and temperature. */
+  readonly logprob: number;
+}
+
+/** A token of the text. */
+export interface OutputLogprob extends TokenLogprob {
+  /** Where in the text the token begins, in UTF-16 units. */
+  readonly textOffset: number;
+  /** The most likely tokens, most likely first; as many as were asked for, and the vocabulary has. */
+  readonly top: readonly TokenLogprob[];
+}
+
+/** Text that became complete, and the ids since the last delta; either may be empty. */
+export interface DeltaEvent {
+  readonly kind: "delta";
+  readonly text: string;
+  readonly tokenIds: readonly number[];
+  /** Where they were asked for: of the tokens that begin in what is complete so far. EOS and stop strings are no text. */
+  readonly logprobs?: readonly OutputLogprob[];
+}
+
 /** Worker -> page, over the request's own MessagePort. `started` comes first; `done` or `error` comes last. */
 export type GenerateEvent =
   | { readonly kind: "started"; readonly promptTokenIds: readonly number[] }
-  /** Text that became complete, and the ids since the last delta; either may be empty. */
-  | { readonly kind: "delta"; readonly text: string; readonly tokenIds: readonly number[] }
+  | DeltaEvent
   | { readonly kind: "done"; readonly finishReason: FinishReason; readonly usage: Usage; readonly timings: Timings }
   | { readonly kind: "error"; readonly error: WireError };
 
