@@ -1,9 +1,10 @@
 import { CairnError } from "../util/errors";
+import { bytesToHex, Sha256 } from "../util/sha256";
 import { ByteCursor } from "./byte-cursor";
 import type { ModelFiles } from "./model-files";
 import { invalidSafetensors } from "./safetensors";
 import type { TensorInfo, WeightMap, WeightPiece } from "./weight-map";
-import { type FileHash, FileHasher } from "./weights-hash";
+import type { FileHash } from "./weights-hash";
 
 export interface StreamWeightsOptions {
   /** The tensors wanted; the others are skipped as they pass. */
@@ -36,14 +37,14 @@ export async function* streamWeights(
   const progress = new Progress(tensors, onProgress);
   for (const [file, fileTensors] of tensorsByFile) {
     const knownHash = files.knownHash(file);
-    const hasher = onFileHash && knownHash === null ? new FileHasher() : null;
+    const hasher = onFileHash && knownHash === null ? new Sha256() : null;
     const { size, body } = await files.stream(file, { signal });
     const onBytes = hasher ? (bytes: Uint8Array) => hasher.update(bytes) : undefined;
     const cursor = new ByteCursor(file, { totalBytes: size, bodyOffset: 0, body }, signal, onBytes);
     try {
       for (const tensor of fileTensors) yield* readTensor(cursor, tensor, buffer, maxPieceBytes, progress);
       if (hasher) await skipToEnd(cursor, weightMap, file);
-      onFileHash?.(file, hasher?.digest() ?? (knownHash as FileHash));
+      onFileHash?.(file, hasher ? bytesToHex(hasher.digest()) : (knownHash as FileHash));
     } finally {
       await cursor.close();
     }

@@ -1,5 +1,3 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { expose } from "comlink";
 import { openCacheApi } from "../loader/cache/cache-api-store";
 import { browserEnvironment } from "../loader/cache/cache-environment";
@@ -7,6 +5,7 @@ import { openOpfs } from "../loader/cache/opfs-store";
 import { openModelFiles } from "../loader/model-files";
 import { installErrorTransfer } from "../protocol/comlink-errors";
 import type { ModelSource } from "../protocol/messages";
+import { bytesToHex, Sha256 } from "../util/sha256";
 import { checkStore } from "./store-suite";
 
 const WEIGHTS = "model.safetensors";
@@ -24,7 +23,7 @@ const hubWorker = {
     try {
       const config = await files.readJson("config.json", { signal });
       await files.fetchAll([WEIGHTS], { signal });
-      const hash = sha256.create();
+      const hash = new Sha256();
       const reader = (await files.stream(WEIGHTS, { signal })).body.getReader();
       for (let read = await reader.read(); !read.done; read = await reader.read()) hash.update(read.value);
       return { hash: bytesToHex(hash.digest()), warnings: [...files.warnings], hasConfig: config !== null };

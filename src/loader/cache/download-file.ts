@@ -1,5 +1,4 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
+import { bytesToHex, Sha256 } from "../../util/sha256";
 import { throwIfAborted, toReadError } from "../read-errors";
 import type { RetryPolicy } from "../remote/fetch-retrying";
 import { type OpenedRemote, openRemote } from "../remote/open-remote";
@@ -55,7 +54,7 @@ async function receive({
   signal,
 }: Download): Promise<Arrival & Pick<FileRecord, "validator">> {
   const { file } = remote;
-  let hash = sha256.create();
+  let hash = new Sha256();
   let size = canResume(remote, record) ? await inStore(() => store.size(file)) : 0;
   if (remote.size !== null && size > remote.size) size = 0;
   if (size > 0) await rehash(store, file, hash, signal);
@@ -66,7 +65,7 @@ async function receive({
       opened = await openRemote(remote, { retry, signal });
     }
     size = 0;
-    hash = sha256.create();
+    hash = new Sha256();
   }
   const expectedSize = remote.size ?? opened?.totalBytes ?? null;
   const validator = opened ? opened.validator : (record?.validator ?? null);

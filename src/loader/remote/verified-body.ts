@@ -1,6 +1,5 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { CairnError } from "../../util/errors";
+import { bytesToHex, Sha256 } from "../../util/sha256";
 import { type OpenedRemote, type OpenRemoteOptions, openRemote } from "./open-remote";
 import type { RemoteFile } from "./remote";
 
@@ -28,7 +27,7 @@ export async function openVerified(
   const opened = await openRemote(remote, options);
   const { size: expectedSize } = remote;
   if (remote.sha256 === null || expectedSize === null) return opened;
-  const hash = sha256.create();
+  const hash = new Sha256();
   let size = 0;
   const transform = (chunk: Uint8Array, controller: TransformStreamDefaultController<Uint8Array>) => {
     hash.update(chunk);
