@@ -1,0 +1,105 @@
+import type { CachedModel } from "../protocol/cached-model";
+import type { MemoryPlan } from "../protocol/memory-plan";
+import { asCairnError } from "./as-cairn-error";
+import type { CuratedModel } from "./curated-models";
+import type { LibraryState, Reading } from "./library-state";
+import { Observable } from "./observable";
+import { HUB_ENDPOINT, type HubAccess, type Quantization, type RemoteModel } from "./remote-model";
+
+/** Where models are found, planned and kept; tests script it. */
+export interface ModelLibrary {
+  curated(): Promise<readonly CuratedModel[]>;
+  plan(model: RemoteModel, signal: AbortSignal): Promise<MemoryPlan>;
+  list(): Promise<readonly CachedModel[]>;
+  delete(key: string): Promise<void>;
+}
+
+/** The model picker without its looks: the lists, and the plan of one model at a time. Nothing here throws: failures are states. */
+export class LibraryController extends Observable<LibraryState> {
+  readonly #library: ModelLibrary;
+  #planning: AbortController | null = null;
+
+  constructor(library: ModelLibrary) {
+    super({
+      curated: { status: "reading" },
+      cached: { status: "reading" },
+      deletion: null,
+      hub: { endpoint: HUB_ENDPOINT, token: null },
+      chosen: null,
+    });
+    this.#library = library;
+  }
+
+  /** Reads what is cached anew, and the curated list unless it is there. Lists that are shown stay until then. */
+  async refresh(): Promise<void> {
+    const curated = this.state.curated.status === "read" ? null : this.#library.curated();
+    await Promise.all([
+      readingOf(this.#library.list()).then((cached) => this.set({ cached })),
+      curated && readingOf(curated).then((reading) => this.set({ curated: reading })),
+    ]);
+  }
+
+  /** Shows a model, and plans it. */
+  async choose(model: Omit<RemoteModel, "hub">): Promise<void> {
+    await this.#plan({ ...model, hub: this.state.hub });
+  }
+
+  /** Plans the chosen model again, packed in another way. */
+  async setQuantization(quantization: Quantization): Promise<void> {
+    if (this.state.chosen) await this.#plan({ ...this.state.chosen.model, quantization });
+  }
+
+  /** Holds for models that are chosen from now on, and for the next `planAgain`. */
+  setHub(hub: HubAccess): void {
+    this.set({ hub });
+  }
+
+  async planAgain(): Promise<void> {
+    if (this.state.chosen) await this.choose(this.state.chosen.model);
+  }
+
+  /** Back to the lists; a plan under way is given up. */
+  leave(): void {
+    this.#planning?.abort();
+    this.#planning = null;
+    this.set({ chosen: null, deletion: null });
+  }
+
+  /** Deleting takes two steps: this one, and `confirmDelete`. */
+  askToDelete(key: string): void {
+    if (this.state.deletion?.status !== "deleting") this.set({ deletion: { key, status: "asking" } });
+  }
+
+  keep(): void {
+    if (this.state.deletion?.status !== "deleting") this.set({ deletion: null });
+  }
+
+  async confirmDelete(): Promise<void> {
+    if (this.state.deletion?.status !== "asking") return;
+    const { key } = this.state.deletion;
+    this.set({ deletion: { key, status: "deleting" } });
+    try {
+      await this.#library.delete(key);
+      this.set({ deletion: null });
+    } catch (thrown) {
+      this.set({ deletion: { key, status: "failed", error: asCairnError(thrown) } });
+    }
+    await this.refresh();
+  }
+
+  async #plan(model: RemoteModel): Promise<void> {
+    this.#planning?.abort();
+    const planning = new AbortController();
+    this.#planning = planning;
+    this.set({ chosen: { model, plan: { status: "reading" } }, deletion: null });
+    const plan = await readingOf(this.#library.plan(model, planning.signal));
+    if (this.#planning === planning) this.set({ chosen: { model, plan } });
+  }
+}
+
+function readingOf<Value>(promise: Promise<Value>): Promise<Reading<Value>> {
+  return promise.then(
+    (value): Reading<Value> => ({ status: "read", value }),
+    (thrown): Reading<Value> => ({ status: "failed", error: asCairnError(thrown) }),
+  );
+}

@@ -1,0 +1,35 @@
+import type { CairnError } from "../index";
+import type { CachedModel } from "../protocol/cached-model";
+import type { MemoryPlan } from "../protocol/memory-plan";
+import type { CuratedModel } from "./curated-models";
+import type { HubAccess, RemoteModel } from "./remote-model";
+
+/** Something that is read from elsewhere. */
+export type Reading<Value> =
+  | { readonly status: "reading" }
+  | { readonly status: "read"; readonly value: Value }
+  | { readonly status: "failed"; readonly error: CairnError };
+
+/** What becomes of a cached model that the reader wants to delete. */
+export type Deletion =
+  | { readonly key: string; readonly status: "asking" }
+  | { readonly key: string; readonly status: "deleting" }
+  | { readonly key: string; readonly status: "failed"; readonly error: CairnError };
+
+export interface LibraryState {
+  readonly curated: Reading<readonly CuratedModel[]>;
+  readonly cached: Reading<readonly CachedModel[]>;
+  readonly deletion: Deletion | null;
+  readonly hub: HubAccess;
+  /** The model that the reader looks at; null while the lists are shown. */
+  readonly chosen: { readonly model: RemoteModel; readonly plan: Reading<MemoryPlan> } | null;
+}
+
+/** What this browser has of a model, if anything; a complete copy before an unfinished one. */
+export function cachedCopy({ cached }: LibraryState, { model, revision }: RemoteModel): CachedModel | null {
+  if (cached.status !== "read") return null;
+  const copies = cached.value.filter(
+    (copy) => copy.model === model && (revision === null || copy.revision === revision),
+  );
+  return copies.find((copy) => copy.isComplete) ?? copies[0] ?? null;
+}

@@ -1,0 +1,93 @@
+import { html, nothing, type TemplateResult } from "lit";
+import type { CairnError } from "../index";
+import type { MemoryPlan } from "../protocol/memory-plan";
+import { describeError } from "./error-texts";
+import { tokenField } from "./hub-fields";
+import { cachedCopy, type LibraryState } from "./library-state";
+import { planRows } from "./plan-rows";
+import { type HubAccess, hostOf, type Quantization, type RemoteModel } from "./remote-model";
+import { refusalOf, type Verdict, verdictOf } from "./verdict";
+
+export interface PlanActions {
+  readonly setQuantization: (quantization: Quantization) => void;
+  readonly setHub: (hub: HubAccess) => void;
+  readonly planAgain: () => void;
+  readonly open: (model: RemoteModel) => void;
+}
+
+const QUANTIZATIONS: readonly { readonly value: Quantization; readonly label: string; readonly hint: string }[] = [
+  { value: null, label: "As published", hint: "no loss" },
+  { value: "q8_0", label: "8 bits", hint: "about half the memory, hardly any loss" },
+  { value: "q4_0", label: "4 bits", hint: "about a third, some loss" },
+];
+
+/** What the chosen model needs, whether this device has it, and the way to get it. */
+export function planView(state: LibraryState, actions: PlanActions): TemplateResult | typeof nothing {
+  if (!state.chosen) return nothing;
+  const { model, plan } = state.chosen;
+  return html`<p>Its files come from ${hostOf(model)} and are kept in this browser. What you type is sent nowhere.</p>
+    ${quantizationChoice(model.quantization, actions.setQuantization)}
+    <div class="plan" role="status">
+      ${
+        plan.status === "reading"
+          ? html`<p class="load-phase">Reading what it needs…</p>`
+          : plan.status === "read"
+            ? planned(state, model, plan.value, actions)
+            : refused(state, model, plan.error, actions)
+      }
+    </div>`;
+}
+
+function planned(state: LibraryState, model: RemoteModel, plan: MemoryPlan, actions: PlanActions): TemplateResult {
+  const copy = cachedCopy(state, model);
+  return html`${verdictNote(verdictOf(plan, model.quantization))}
+    <div class="actions">
+      <button type="button" class="button is-primary" @click=${() => actions.open(model)}>
+        ${copy?.isComplete ? "Open" : copy ? "Continue the download" : "Download and open"}
+      </button>
+    </div>
+    <table class="plan-table">
+      <caption class="visually-hidden">
+        What it needs
+      </caption>
+      ${planRows(plan, copy).map(([label, value]) => html`<tr><th scope="row">${label}</th><td>${value}</td></tr>`)}
+    </table>`;
+}
+
+function refused(
+  { hub }: LibraryState,
+  model: RemoteModel,
+  error: CairnError,
+  { setHub, planAgain }: PlanActions,
+): TemplateResult {
+  const refusal = refusalOf(error, model.quantization);
+  if (refusal) return verdictNote(refusal);
+  const { headline, advice } = describeError(error);
+  return html`<div class="error-note">
+      <h3>${headline}</h3>
+      <p class="error-message">${error.message}</p>
+      <p>${advice}</p>
+    </div>
+    ${(error.code as string) === "gated_model" ? tokenField("plan", hub, setHub) : nothing}
+    <div class="actions"><button type="button" class="button" @click=${planAgain}>Try again</button></div>`;
+}
+
+function verdictNote({ fit, headline, advice }: Verdict): TemplateResult {
+  return html`<div class="verdict is-${fit}">
+    <h3>${headline}</h3>
+    <p>${advice}</p>
+  </div>`;
+}
+
+function quantizationChoice(chosen: Quantization, choose: (quantization: Quantization) => void): TemplateResult {
+  return html`<fieldset class="choices">
+    <legend>Bits for each weight</legend>
+    ${QUANTIZATIONS.map(
+      ({ value, label, hint }) => html`<label class="choice">
+        <input type="radio" name="quantization" .checked=${value === chosen} @change=${() => choose(value)} />
+        <span>${label}</span>
+        <span class="field-hint">${hint}</span>
+      </label>`,
+    )}
+  </fieldset>`;
+}
