@@ -62,6 +62,8 @@ export class ChatApp extends PageElement {
   }
 
   protected override updated(): void {
+    // As a popover it is above a dialog that is open.
+    this.querySelector<HTMLElement>(".drop-target:not(:popover-open)")?.showPopover();
     const isReady = this.#chat.state.engine.status === "ready";
     if (isReady && !this.#wasReady && mayTakeFocus()) this.#focusComposer();
     this.#wasReady = isReady;
@@ -99,7 +101,7 @@ export class ChatApp extends PageElement {
         @open-remote=${({ detail }: CustomEvent<RemoteModel>) => void this.#chat.open({ kind: "remote", remote: detail })}
       ></model-picker>
       <div class="visually-hidden" role="status">${this.announcement}</div>
-      ${this.isDragging ? html`<div class="drop-target">Drop a model folder to open it</div>` : nothing}`;
+      ${this.isDragging ? html`<div class="drop-target" popover="manual">Drop a model folder to open it</div>` : nothing}`;
   }
 
   #content({ choice, engine, turns }: ChatState): TemplateResult {
@@ -152,11 +154,16 @@ export class ChatApp extends PageElement {
     if (this.#chat.kv.reading.status === "read") this.announcement = "The KV cache was cleared.";
   }
 
+  get #picker(): ModelPicker | null {
+    return this.querySelector("model-picker");
+  }
+
   #chooseModel(): void {
-    this.querySelector<ModelPicker>("model-picker")?.show();
+    this.#picker?.show();
   }
 
   #openFolder(name: string, files: File[]): void {
+    this.#picker?.close();
     void this.#chat.open({ kind: "folder", name, files });
   }
 

@@ -66,7 +66,7 @@ export function chosenName(choice: ModelChoice): string | null {
     case "folder":
       return choice.name;
     case "remote":
-      return nameOf(choice.remote);
+      return nameOf(choice.remote.model);
     default:
       return choice satisfies never;
   }

@@ -13,6 +13,11 @@ export function formatBytes(bytes: number): string {
   return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(2)} GB`;
 }
 
+/** Bytes that are known roughly: "270 MB", "2.2 GB". */
+export function formatAboutBytes(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
 /** A model's size as people say it: "260 K", "3.3 M", "1.2 B". */
 export function formatParameters(count: number): string {
   if (count < 1e6) return `${Math.round(count / 1e3)} K`;

@@ -2,7 +2,7 @@ import type { CachedModel } from "../protocol/cached-model";
 import type { MemoryPlan } from "../protocol/memory-plan";
 import { asCairnError } from "./as-cairn-error";
 import type { CuratedModel } from "./curated-models";
-import type { LibraryState, Reading } from "./library-state";
+import { type LibraryState, type Reading, recommendedQuantization } from "./library-state";
 import { Observable } from "./observable";
 import { HUB_ENDPOINT, type HubAccess, type Quantization, type RemoteModel } from "./remote-model";
 
@@ -39,9 +39,14 @@ export class LibraryController extends Observable<LibraryState> {
     ]);
   }
 
-  /** Shows a model, and plans it. */
-  async choose(model: Omit<RemoteModel, "hub">): Promise<void> {
-    await this.#plan({ ...model, hub: this.state.hub });
+  /** Shows a model, and plans it with the quantization that is proposed for it. */
+  async choose({ model, revision }: Pick<RemoteModel, "model" | "revision">): Promise<void> {
+    await this.#plan({
+      model,
+      revision,
+      hub: this.state.hub,
+      quantization: recommendedQuantization(this.state, model),
+    });
   }
 
   /** Plans the chosen model again, packed in another way. */
@@ -55,14 +60,14 @@ export class LibraryController extends Observable<LibraryState> {
   }
 
   async planAgain(): Promise<void> {
-    if (this.state.chosen) await this.choose(this.state.chosen.model);
+    if (this.state.chosen) await this.#plan({ ...this.state.chosen.model, hub: this.state.hub });
   }
 
   /** Back to the lists; a plan under way is given up. */
   leave(): void {
     this.#planning?.abort();
     this.#planning = null;
-    this.set({ chosen: null, deletion: null });
+    this.set({ chosen: null, deletion: this.state.deletion?.status === "deleting" ? this.state.deletion : null });
   }
 
   /** Deleting takes two steps: this one, and `confirmDelete`. */
@@ -91,7 +96,7 @@ export class LibraryController extends Observable<LibraryState> {
     this.#planning?.abort();
     const planning = new AbortController();
     this.#planning = planning;
-    this.set({ chosen: { model, plan: { status: "reading" } }, deletion: null });
+    this.set({ chosen: { model, plan: { status: "reading" } } });
     const plan = await readingOf(this.#library.plan(model, planning.signal));
     if (this.#planning === planning) this.set({ chosen: { model, plan } });
   }

@@ -2,7 +2,7 @@ import type { CairnError } from "../index";
 import type { CachedModel } from "../protocol/cached-model";
 import type { MemoryPlan } from "../protocol/memory-plan";
 import type { CuratedModel } from "./curated-models";
-import type { HubAccess, RemoteModel } from "./remote-model";
+import type { HubAccess, Quantization, RemoteModel } from "./remote-model";
 
 /** Something that is read from elsewhere. */
 export type Reading<Value> =
@@ -23,6 +23,12 @@ export interface LibraryState {
   readonly hub: HubAccess;
   /** The model that the reader looks at; null while the lists are shown. */
   readonly chosen: { readonly model: RemoteModel; readonly plan: Reading<MemoryPlan> } | null;
+}
+
+/** What the curated list proposes for a model; nothing is packed of one that is not in it. */
+export function recommendedQuantization({ curated }: LibraryState, model: string): Quantization {
+  const entries = curated.status === "read" ? curated.value : [];
+  return entries.find(({ id }) => id === model)?.quantization ?? null;
 }
 
 /** What this browser has of a model, if anything; a complete copy before an unfinished one. */

@@ -34,8 +34,7 @@ export function loadView(
     ${cairnMark(phase.numStones)}
     <h2 id="load-title">${name === null ? "Loading the model" : `Loading ${name}`}</h2>
     <p class="load-phase" role="status">${label}</p>
-    ${progressBar(progress)}
-    <p class="load-numbers"><span>${progress ? speed(progress) : ""}</span></p>
+    ${progressBar(progress, progress?.bytesPerSecond)}
     ${isDownload ? html`<div class="actions"><button type="button" class="button" @click=${pause}>Pause</button></div>` : nothing}
   </section>`;
 }
@@ -46,7 +45,7 @@ export function pausedView(choice: ModelChoice, progress: LoadProgress, commands
     ${cairnMark(1)}
     <h2 id="load-title">${chosenName(choice) ?? "The model"} is paused</h2>
     <p class="load-phase" role="status">What has arrived is kept in this browser, also when you leave the page.</p>
-    ${progressBar(progress)}
+    ${progressBar(progress, 0)}
     <div class="actions">
       <button type="button" class="button is-primary" @click=${commands.resume}>Resume</button>
       <button type="button" class="button" @click=${commands.chooseModel}>Choose another model</button>
@@ -54,19 +53,18 @@ export function pausedView(choice: ModelChoice, progress: LoadProgress, commands
   </section>`;
 }
 
-function progressBar(progress: LoadProgress | null): TemplateResult {
+function progressBar(progress: LoadProgress | null, bytesPerSecond = 0): TemplateResult {
   const isCounted = progress !== null && COUNTED_PHASES.has(progress.phase) && progress.total > 0;
   const fraction = isCounted ? progress.loaded / progress.total : null;
   return html`<progress aria-label="Loading" max="1" .value=${fraction ?? 0} ?data-busy=${fraction === null}></progress>
-    <p class="load-numbers">
-      ${fraction === null ? nothing : html`<span>${formatBytes(progress!.loaded)} of ${formatBytes(progress!.total)}</span><span>${Math.floor(fraction * 100)} %</span>`}
-    </p>`;
+    <p class="load-numbers">${isCounted ? numbers(progress, bytesPerSecond) : nothing}</p>`;
 }
 
 const COUNTED_PHASES: ReadonlySet<LoadProgress["phase"]> = new Set(["download", "weights"]);
 
-/** "3.2 MB a second, 40 s left", as far as it is known. */
-function speed({ loaded, total, bytesPerSecond }: LoadProgress): string {
-  if (!bytesPerSecond) return "";
-  return `${formatBytes(bytesPerSecond)} a second, ${formatTimeLeft((total - loaded) / bytesPerSecond)} left`;
+function numbers({ loaded, total }: LoadProgress, bytesPerSecond: number): TemplateResult {
+  const left = `${formatBytes(bytesPerSecond)} a second, ${formatTimeLeft((total - loaded) / bytesPerSecond)} left`;
+  return html`<span>${formatBytes(loaded)} of ${formatBytes(total)}</span>
+    <span>${Math.floor((loaded / total) * 100)} %</span>
+    ${bytesPerSecond > 0 ? html`<span class="load-speed">${left}</span>` : nothing}`;
 }

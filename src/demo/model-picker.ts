@@ -5,7 +5,7 @@ import type { LibraryController } from "./library-controller";
 import { PageElement } from "./page-element";
 import { type PickerActions, pickerLists } from "./picker-lists";
 import { type PlanActions, planView } from "./plan-view";
-import { nameOf, parseModel, type RemoteModel } from "./remote-model";
+import { parseModel, type RemoteModel } from "./remote-model";
 
 /**
  * The choice of a model, as a modal dialog. Fires `open-embedded`, `open-folder` (a CustomEvent with a name and files) and
@@ -40,9 +40,12 @@ export class ModelPicker extends PageElement {
   }
 
   show(): void {
-    this.library.leave();
     void this.library.refresh();
-    this.querySelector("dialog")?.showModal();
+    this.#dialog?.showModal();
+  }
+
+  close(): void {
+    this.#dialog?.close();
   }
 
   /** The reader comes to another view at its title; what had the focus may be gone. */
@@ -60,11 +63,11 @@ export class ModelPicker extends PageElement {
   protected override render(): TemplateResult {
     const { state } = this.library;
     const { chosen } = state;
-    return html`<dialog class="picker" aria-labelledby="picker-title">
+    return html`<dialog class="picker" closedby="any" aria-labelledby="picker-title" @close=${() => this.library.leave()}>
       <header>
         ${chosen ? html`<button type="button" class="button" @click=${() => this.library.leave()}>Back</button>` : ""}
-        <h2 id="picker-title" tabindex="-1">${chosen ? nameOf(chosen.model) : "Models"}</h2>
-        <button type="button" class="bar-button" aria-label="Close" @click=${this.#close}>${closeIcon}</button>
+        <h2 id="picker-title" tabindex="-1">${chosen ? breakable(chosen.model.model) : "Models"}</h2>
+        <button type="button" class="bar-button" aria-label="Close" @click=${this.close}>${closeIcon}</button>
       </header>
       <div class=${chosen ? "picker-body is-plan" : "picker-body"}>
         ${chosen ? planView(state, this.#planActions) : pickerLists(state, this.#typedForm(), this.#listActions)}
@@ -89,10 +92,14 @@ export class ModelPicker extends PageElement {
           aria-describedby="picker-typed-hint"
           @input=${(event: InputEvent) => (this.typed = (event.target as HTMLInputElement).value)}
         />
-        <button class="button">Look</button>
+        <button class="button">Choose</button>
       </div>
       <p id="picker-typed-hint" class=${this.isTypedInvalid ? "field-hint is-invalid" : "field-hint"}>
-        Its id on the hub, or the address of a folder, which ends in a slash. Cairn runs Llama and Gemma 3 text models in .safetensors.
+        ${
+          this.isTypedInvalid
+            ? "This is neither an id such as owner/name nor the address of a folder, which ends in a slash."
+            : "Its id on the hub, or the address of a folder that ends in a slash. Cairn runs Llama and Gemma 3 text models from .safetensors files."
+        }
       </p>
     </form>`;
   }
@@ -118,7 +125,7 @@ export class ModelPicker extends PageElement {
     event.preventDefault();
     const model = parseModel(this.typed, this.library.state.hub.endpoint);
     this.isTypedInvalid = model === null;
-    if (model !== null) void this.library.choose({ model, revision: null, quantization: null });
+    if (model !== null) void this.library.choose({ model, revision: null });
   }
 
   #onFolder(event: Event): void {
@@ -130,12 +137,12 @@ export class ModelPicker extends PageElement {
   }
 
   #open(event: CustomEvent): void {
-    this.#close();
+    this.close();
     this.dispatchEvent(event);
   }
+}
 
-  #close(): void {
-    this.#dialog?.close();
-    this.library.leave();
-  }
+/** A long id, which may be broken after its slashes. */
+function breakable(id: string): readonly (string | TemplateResult)[] {
+  return id.split("/").map((part, index) => (index === 0 ? part : html`/<wbr />${part}`));
 }

@@ -2,16 +2,16 @@ import { html, nothing, type TemplateResult } from "lit";
 import type { CachedModel } from "../protocol/cached-model";
 import type { CuratedModel } from "./curated-models";
 import { describeError } from "./error-texts";
-import { countOf, formatBytes } from "./format";
+import { countOf, formatAboutBytes, formatBytes } from "./format";
 import { hubFields } from "./hub-fields";
 import type { Deletion, LibraryState, Reading } from "./library-state";
 import type { HubAccess, RemoteModel } from "./remote-model";
-import { hostOf, nameOf } from "./remote-model";
+import { hostOf } from "./remote-model";
 
 export interface PickerActions {
   readonly openEmbedded: () => void;
   readonly openFolder: () => void;
-  readonly choose: (model: Omit<RemoteModel, "hub">) => void;
+  readonly choose: (model: Pick<RemoteModel, "model" | "revision">) => void;
   readonly setHub: (hub: HubAccess) => void;
   readonly askToDelete: (key: string) => void;
   readonly confirmDelete: () => void;
@@ -25,9 +25,7 @@ export function pickerLists(state: LibraryState, typed: TemplateResult, actions:
       <ul class="model-list">
         <li class="model-row">
           ${rowText("cairn-stories-3M", ["6.6 MB", "comes with this page", "Apache-2.0"])}
-          <div class="row-actions">
-            <button type="button" class="button" aria-label="Open cairn-stories-3M" @click=${actions.openEmbedded}>Open</button>
-          </div>
+          <div class="row-actions">${rowButton("Open", "cairn-stories-3M", actions.openEmbedded)}</div>
         </li>
         ${whenRead(state.cached, (models) => models.map((model) => cachedRow(model, state.deletion, actions)))}
       </ul>
@@ -71,54 +69,45 @@ function whenRead<Value>(
   }
 }
 
-function curatedRow(model: CuratedModel, { choose }: PickerActions): TemplateResult {
-  const { id, name, downloadBytes, licence, context, isGated, quantization } = model;
+function curatedRow(
+  { id, name, downloadBytes, licence, context, isGated }: CuratedModel,
+  { choose }: PickerActions,
+): TemplateResult {
   const facts = [
-    `about ${formatBytes(downloadBytes)}`,
+    `about ${formatAboutBytes(downloadBytes)}`,
     `${countOf(context, "token")} of context`,
     isGated ? `${licence}, to be accepted on the hub` : licence,
   ];
   return html`<li class="model-row">
     ${rowText(name, facts)}
-    <div class="row-actions">
-      <button type="button" class="button" aria-label="Look at ${name}" @click=${() => choose({ model: id, revision: null, quantization })}>Look</button>
-    </div>
+    <div class="row-actions">${rowButton("Choose", name, () => choose({ model: id, revision: null }))}</div>
   </li>`;
 }
 
 function cachedRow(cached: CachedModel, deletion: Deletion | null, actions: PickerActions): TemplateResult {
-  const { key, model, revision, bytes, totalBytes, isComplete } = cached;
-  const name = nameOf(cached);
+  const { key, model, revision, bytes, totalBytes, isComplete, lastUsedMs } = cached;
   const mine = deletion?.key === key ? deletion : null;
-  const isAsking = mine?.status === "asking";
   const size = isComplete ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(totalBytes)}, not finished`;
-  const facts = [size, ...(revision === null ? [] : [revision.slice(0, 7)]), usedText(cached.lastUsedMs)];
-  const look = () => actions.choose({ model, revision, quantization: null });
-  // The focus stays on a button that changes its meaning: the second becomes the harmless one.
+  const facts = [size, ...(revision === null ? [] : [revision.slice(0, 7)]), usedText(lastUsedMs)];
+  const isDeleting = mine?.status === "deleting";
+  const choose = () => actions.choose({ model, revision });
+  // The focus stays where it is while the buttons change: the one that asked to delete becomes the harmless one.
+  const buttons =
+    mine?.status === "asking"
+      ? [rowButton("Delete for good", model, actions.confirmDelete), rowButton("Keep", model, actions.keep)]
+      : [
+          rowButton(isComplete ? "Open" : "Continue", model, choose, isDeleting),
+          rowButton("Delete", model, () => actions.askToDelete(key), isDeleting),
+        ];
   return html`<li class="model-row">
-    ${rowText(name, facts)}
-    <div class="row-actions">
-      <button
-        type="button"
-        class="button"
-        aria-label=${isAsking ? `Delete ${name} for good` : `Open ${name}`}
-        ?disabled=${mine?.status === "deleting"}
-        @click=${isAsking ? actions.confirmDelete : look}
-      >
-        ${isAsking ? "Delete for good" : isComplete ? "Open" : "Continue"}
-      </button>
-      <button
-        type="button"
-        class="button"
-        aria-label=${isAsking ? `Keep ${name}` : `Delete ${name}`}
-        ?disabled=${mine?.status === "deleting"}
-        @click=${isAsking ? actions.keep : () => actions.askToDelete(key)}
-      >
-        ${isAsking ? "Keep" : "Delete"}
-      </button>
-    </div>
+    ${rowText(model, facts)}
+    <div class="row-actions">${buttons}</div>
     ${mine?.status === "failed" ? html`<p class="is-invalid" role="alert">${describeError(mine.error).headline}. ${mine.error.message}</p>` : nothing}
   </li>`;
+}
+
+function rowButton(label: string, subject: string, run: () => void, isDisabled = false): TemplateResult {
+  return html`<button type="button" class="button" aria-label="${label}: ${subject}" ?disabled=${isDisabled} @click=${run}>${label}</button>`;
 }
 
 function rowText(name: string, facts: readonly string[]): TemplateResult {

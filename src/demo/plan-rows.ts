@@ -2,22 +2,30 @@ import type { CachedModel } from "../protocol/cached-model";
 import type { MemoryPlan } from "../protocol/memory-plan";
 import { countOf, formatBytes, formatParameters } from "./format";
 
+export interface PlanRow {
+  readonly label: string;
+  readonly value: string;
+  /** Of the row before it that is no part. */
+  readonly isPart?: true;
+}
+
 /** What a plan says, as rows of a table. `copy` is what this browser has of the model already. */
-export function planRows(
-  plan: MemoryPlan,
-  copy: CachedModel | null,
-): readonly (readonly [label: string, value: string])[] {
+export function planRows(plan: MemoryPlan, copy: CachedModel | null): readonly PlanRow[] {
+  const workBytes = plan.stepStateBytes + plan.scratchBytes + plan.stagingBytes;
   return [
-    ["Parameters", formatParameters(plan.numParameters)],
-    ["Download", downloadText(plan.downloadBytes, copy)],
-    ["GPU memory", formatBytes(plan.gpuBytes)],
-    ["of it weights", formatBytes(plan.weightBytes)],
-    ["of it KV cache", formatBytes(plan.kvCacheBytes)],
-    ["of it work space", formatBytes(plan.stepStateBytes + plan.scratchBytes + plan.stagingBytes)],
-    ["KV of 1,000 tokens", formatBytes(plan.kvBytesPer1000Tokens)],
-    ["RAM for copies of KV", plan.hostCacheBytes === 0 ? "none" : `${formatBytes(plan.hostCacheBytes)} at most`],
-    ["Context", countOf(plan.maxModelLen, "token")],
-    ["The model's own limit", countOf(plan.maxPositionEmbeddings, "token")],
+    { label: "Download", value: downloadText(plan.downloadBytes, copy) },
+    { label: "GPU memory", value: formatBytes(plan.gpuBytes) },
+    { label: "weights", value: formatBytes(plan.weightBytes), isPart: true },
+    { label: "KV cache", value: formatBytes(plan.kvCacheBytes), isPart: true },
+    { label: "buffers to work in", value: formatBytes(workBytes), isPart: true },
+    { label: "KV of 1,000 tokens", value: formatBytes(plan.kvBytesPer1000Tokens) },
+    {
+      label: "RAM for copies of KV",
+      value: plan.hostCacheBytes === 0 ? "none" : `at most ${formatBytes(plan.hostCacheBytes)}`,
+    },
+    { label: "Context that is set up", value: countOf(plan.maxModelLen, "token") },
+    { label: "The model's longest context", value: countOf(plan.maxPositionEmbeddings, "token") },
+    { label: "Parameters", value: formatParameters(plan.numParameters) },
   ];
 }
 

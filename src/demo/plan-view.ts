@@ -1,7 +1,9 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { CairnError } from "../index";
+import type { CachedModel } from "../protocol/cached-model";
 import type { MemoryPlan } from "../protocol/memory-plan";
 import { describeError } from "./error-texts";
+import { formatBytes } from "./format";
 import { tokenField } from "./hub-fields";
 import { cachedCopy, type LibraryState } from "./library-state";
 import { planRows } from "./plan-rows";
@@ -43,14 +45,17 @@ function planned(state: LibraryState, model: RemoteModel, plan: MemoryPlan, acti
   return html`${verdictNote(verdictOf(plan, model.quantization))}
     <div class="actions">
       <button type="button" class="button is-primary" @click=${() => actions.open(model)}>
-        ${copy?.isComplete ? "Open" : copy ? "Continue the download" : "Download and open"}
+        ${openLabel(plan.downloadBytes, copy)}
       </button>
     </div>
     <table class="plan-table">
       <caption class="visually-hidden">
         What it needs
       </caption>
-      ${planRows(plan, copy).map(([label, value]) => html`<tr><th scope="row">${label}</th><td>${value}</td></tr>`)}
+      ${planRows(plan, copy).map(
+        ({ label, value, isPart }) =>
+          html`<tr class=${isPart ? "is-part" : ""}><th scope="row">${label}</th><td>${value}</td></tr>`,
+      )}
     </table>`;
 }
 
@@ -68,8 +73,21 @@ function refused(
       <p class="error-message">${error.message}</p>
       <p>${advice}</p>
     </div>
-    ${(error.code as string) === "gated_model" ? tokenField("plan", hub, setHub) : nothing}
-    <div class="actions"><button type="button" class="button" @click=${planAgain}>Try again</button></div>`;
+    <form @submit=${(event: Event) => again(event, planAgain)}>
+      ${(error.code as string) === "gated_model" ? tokenField("plan", hub, setHub) : nothing}
+      <div class="actions"><button class="button">Try again</button></div>
+    </form>`;
+}
+
+function again(event: Event, planAgain: () => void): void {
+  event.preventDefault();
+  planAgain();
+}
+
+function openLabel(downloadBytes: number | null, copy: CachedModel | null): string {
+  if (copy?.isComplete) return "Open";
+  if (copy) return "Continue the download";
+  return downloadBytes === null ? "Download and open" : `Download ${formatBytes(downloadBytes)} and open`;
 }
 
 function verdictNote({ fit, headline, advice }: Verdict): TemplateResult {
@@ -81,7 +99,7 @@ function verdictNote({ fit, headline, advice }: Verdict): TemplateResult {
 
 function quantizationChoice(chosen: Quantization, choose: (quantization: Quantization) => void): TemplateResult {
   return html`<fieldset class="choices">
-    <legend>Bits for each weight</legend>
+    <legend>Weights in GPU memory</legend>
     ${QUANTIZATIONS.map(
       ({ value, label, hint }) => html`<label class="choice">
         <input type="radio" name="quantization" .checked=${value === chosen} @change=${() => choose(value)} />

@@ -38,7 +38,7 @@ export function hostOf({ model, hub }: Pick<RemoteModel, "model" | "hub">): stri
   return URL.canParse(url) ? new URL(url).host : url;
 }
 
-/** "owner/name", or the last part of a URL. */
-export function nameOf({ model }: Pick<RemoteModel, "model">): string {
-  return HUB_ID.test(model) ? model : (model.split("/").findLast((part) => part !== "") ?? model);
+/** Short: without its owner, or the last part of a URL. */
+export function nameOf(model: string): string {
+  return model.split("/").findLast((part) => part !== "") ?? model;
 }
