@@ -85,7 +85,7 @@ test("what is wrong with a model keeps its code and data across the worker", asy
     shape: cairnError("tensor_shape", { tensor: layer, expected: [512, 192], actual: [576, 192] }),
     tokenizer: cairnError("invalid_tokenizer", { file: "tokenizer.json", reason: expect.any(String) }),
     context: cairnError("invalid_request", { param: "maxModelLen", value: 4096, maxPositionEmbeddings: 1024 }),
-    memory: cairnError("out_of_memory", expect.objectContaining({ availableBytes: 1_000_000, weightBytes: 6_537_216 })),
+    memory: cairnError("out_of_memory", expect.objectContaining({ availableBytes: 1_000_000, longestModelLen: 0 })),
     setting: cairnError("unsupported_parameter", { param: "engine.turbo" }),
     option: cairnError("unsupported_parameter", { param: "modelUrl" }),
   });

@@ -22,6 +22,8 @@ export interface CreateEngineOptions {
   readonly maxModelLen?: number | null;
   /** Number format of the KV cache; "f16" unless given. */
   readonly kvDtype?: "f16" | "f32" | null;
+  /** Quantize the weights while they load: to about 8 or 4.5 bits each, embedding and head always to 8. */
+  readonly quantization?: "q8_0" | "q4_0" | null;
   /** Size of the KV cache; what fits beside the weights unless given. */
   readonly kvCacheBytes?: number | null;
   readonly adapter?: AdapterOptions | null;
@@ -33,6 +35,9 @@ export interface CreateEngineOptions {
   /** Aborts the load; `createEngine` then throws a CairnError with code `aborted`. */
   readonly signal?: AbortSignal | null;
 }
+
+/** Those of createEngine that matter before an engine is there. */
+export type PlanMemoryOptions = Omit<CreateEngineOptions, "model" | "onProgress">;
 
 /** The options apart: what the worker gets as plain data, and what stays on the page. */
 export interface ValidEngineOptions {
@@ -46,6 +51,7 @@ const OPTION_NAMES: readonly (keyof CreateEngineOptions)[] = [
   "model",
   "maxModelLen",
   "kvDtype",
+  "quantization",
   "kvCacheBytes",
   "adapter",
   "workerUrl",
@@ -62,6 +68,7 @@ export function validateEngineOptions(options: CreateEngineOptions): ValidEngine
     model: modelSource(fields.model),
     maxModelLen: optional(fields, "maxModelLen", anInteger(1)) ?? undefined,
     kvDtype: optional(fields, "kvDtype", oneOf("f16", "f32")) ?? "f16",
+    quantization: optional(fields, "quantization", oneOf("q8_0", "q4_0")) ?? undefined,
     kvCacheBytes: optional(fields, "kvCacheBytes", anInteger(1)) ?? undefined,
     adapter: optional(fields, "adapter", adapterOptions) ?? undefined,
     engine: optional(fields, "engine", engineOverrides) ?? undefined,
@@ -72,6 +79,16 @@ export function validateEngineOptions(options: CreateEngineOptions): ValidEngine
     onProgress: optional(fields, "onProgress", progressCallback),
     signal: optional(fields, "signal", aSignal),
   };
+}
+
+/** As validateEngineOptions. */
+export function validatePlanOptions(model: CreateEngineOptions["model"], options: PlanMemoryOptions) {
+  const fields = anObject(options, "options");
+  refuseUnknown(
+    fields,
+    OPTION_NAMES.filter((name) => name !== "model" && name !== "onProgress"),
+  );
+  return validateEngineOptions({ ...options, model });
 }
 
 function modelSource(model: unknown): ModelSource {

@@ -10,6 +10,7 @@ const INFO: EngineInfo = {
   architecture: "llama",
   numParameters: 10,
   weightBytes: 20,
+  quantization: "none",
   vocabSize: 8,
   maxModelLen: 32,
   kvDtype: "f16",

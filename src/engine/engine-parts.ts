@@ -23,4 +23,6 @@ export interface EngineParts {
   /** From generation_config.json; null where it says nothing. */
   readonly samplingDefaults: { readonly [K in Exclude<keyof SamplingParams, "seed">]: number | null };
   readonly maxModelLen: number;
+  /** See loader/weights-hash.ts. */
+  readonly weightsHash: string;
 }

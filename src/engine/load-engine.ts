@@ -1,11 +1,12 @@
 import { Buffers } from "../gpu/buffers";
-import { type GpuDevice, requestDevice } from "../gpu/device";
+import type { GpuDevice } from "../gpu/device";
 import { PipelineCache } from "../gpu/pipeline-cache";
 import { Profiler } from "../gpu/profiler";
-import { type KvGeometry, makeKvGeometry } from "../kv/geometry";
-import type { MemoryPlan } from "../loader/memory-plan";
+import type { KvGeometry } from "../kv/geometry";
+import type { MemoryDivision } from "../loader/divide-memory";
 import { throwIfAborted } from "../loader/read-errors";
 import { streamWeights } from "../loader/weight-pieces";
+import { weightsHash } from "../loader/weights-hash";
 import type { BuildContext } from "../models/build-context";
 import { buildDecoder } from "../models/decoder";
 import { allocateScratch } from "../models/scratch";
@@ -27,8 +28,9 @@ import { type Checkpoint, readCheckpoint } from "./checkpoint";
 import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
-import { makeMemoryPlan, makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
+import { makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
 import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
+import { planEngine } from "./plan-memory";
 
 export interface LoadContext {
   readonly gpu: GPU;
@@ -62,13 +64,12 @@ export async function loadEngine(init: EngineInit, context: LoadContext): Promis
 export async function loadEngineParts(init: EngineInit, context: LoadContext): Promise<LoadedParts> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
-  const checkpoint = await readCheckpoint(init.model, context.signal);
-  const geometry = makeKvGeometry(checkpoint.config, init.kvDtype ?? "f16");
-  const memory = makeMemoryPlan(init, engineConfig, checkpoint, geometry);
+  const checkpoint = await readCheckpoint(init, context.signal);
 
   context.onProgress({ phase: "device", loaded: 0, total: 0 });
-  const { useF16, useSubgroups, profile } = engineConfig;
-  const gpu = await requestDevice(context.gpu, { ...init.adapter, useF16, useSubgroups, profile });
+  const { geometry, adapter, memory } = await planEngine(init, engineConfig, checkpoint, context.gpu);
+  if (memory.refusal) throw memory.refusal;
+  const gpu = await adapter.requestDevice();
   try {
     return await loadOnDevice(gpu, checkpoint, geometry, memory, engineConfig, context);
   } catch (error) {
@@ -81,7 +82,7 @@ async function loadOnDevice(
   gpu: GpuDevice,
   checkpoint: Checkpoint,
   geometry: KvGeometry,
-  memory: MemoryPlan,
+  memory: MemoryDivision,
   engineConfig: EngineConfig,
   context: LoadContext,
 ): Promise<LoadedParts> {
@@ -90,15 +91,15 @@ async function loadOnDevice(
   const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
   const hostMemory = makeHostMemory(geometry, engineConfig);
   const made = await makeRunner(gpu, variant, checkpoint, geometry, memory, hostMemory, engineConfig, context);
-  const { runner, numBlocks } = made;
-  const { maxModelLen } = memory;
+  const { runner, numBlocks, weightsHash } = made;
+  const { maxModelLen, weightBytes } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
   const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, () => performance.now());
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
   const { bytes } = checkpoint.layout;
   context.onProgress({ phase: "ready", loaded: bytes, total: bytes });
   return {
-    info: engineInfo(gpu, variant, checkpoint, geometry, numBlocks, maxModelLen),
+    info: engineInfo(gpu, variant, checkpoint, geometry, { numBlocks, maxModelLen, weightBytes }),
     scheduler: new Scheduler(schedulerOptions, offload ? [offload.connector] : []),
     schedulerOptions,
     engineConfig,
@@ -110,6 +111,7 @@ async function loadOnDevice(
     eosTokenIds: [...new Set([...config.eosTokenIds, ...endOfTurn])],
     samplingDefaults: generation,
     maxModelLen,
+    weightsHash,
   };
 }
 
@@ -119,11 +121,11 @@ async function makeRunner(
   variant: BuildContext["variant"],
   checkpoint: Checkpoint,
   geometry: KvGeometry,
-  { maxModelLen, numBlocks, minBlocks }: MemoryPlan,
+  { maxModelLen, numBlocks, minBlocks }: MemoryDivision,
   hostSlots: HostSlots | null,
   engineConfig: EngineConfig,
   context: LoadContext,
-): Promise<{ runner: GpuModelRunner; numBlocks: number }> {
+): Promise<{ runner: GpuModelRunner; numBlocks: number; weightsHash: string }> {
   const { config, plan, layout } = checkpoint;
   const { device, maxBindingBytes } = gpu;
   const buffers = new Buffers(device);
@@ -158,7 +160,7 @@ async function makeRunner(
     plan,
   );
   compiling.catch(() => {}); // Reported below, after the upload.
-  await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
+  const weightsHash = await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
   context.onProgress({ phase: "compile", loaded: layout.bytes, total: layout.bytes });
   const runner = await GpuModelRunner.create({
     gpu,
@@ -180,7 +182,7 @@ async function makeRunner(
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();
   throwIfAborted(context.signal);
-  return { runner, numBlocks: pool.numBlocks };
+  return { runner, numBlocks: pool.numBlocks, weightsHash };
 }
 
 function engineInfo(
@@ -188,14 +190,14 @@ function engineInfo(
   features: BuildContext["variant"],
   { files, config, layout, chatTemplate, generation }: Checkpoint,
   geometry: KvGeometry,
-  numBlocks: number,
-  maxModelLen: number,
+  { numBlocks, maxModelLen, weightBytes }: Pick<MemoryDivision, "numBlocks" | "maxModelLen" | "weightBytes">,
 ): EngineInfo {
   return {
     modelId: files.modelId,
     architecture: config.architecture,
     numParameters: layout.numParameters,
-    weightBytes: layout.bytes,
+    weightBytes,
+    quantization: layout.quantization ?? "none",
     vocabSize: config.vocabSize,
     maxModelLen,
     kvDtype: geometry.dtype,
@@ -210,18 +212,21 @@ function engineInfo(
   };
 }
 
+/** Returns the hash of the files' content. */
 async function uploadWeights(
   { device, health }: GpuDevice,
   { files, weightMap, layout }: Checkpoint,
   weights: ModelWeights,
   { maxPieceBytes }: EngineConfig,
   { signal, onProgress }: LoadContext,
-): Promise<void> {
+): Promise<string> {
+  const hashes = new Map<string, string>();
   const pieces = streamWeights(files, weightMap, {
     names: layout.tensors,
     maxPieceBytes,
     signal,
     onProgress: (file, loaded, total) => onProgress({ phase: "weights", file, loaded, total }),
+    onFileHash: (file, hash) => hashes.set(file, hash),
   });
   for await (const piece of pieces) {
     weights.upload(piece, tensorType(piece.tensor));
@@ -230,4 +235,5 @@ async function uploadWeights(
     health.throwIfFailed();
   }
   weights.finish();
+  return weightsHash(hashes);
 }

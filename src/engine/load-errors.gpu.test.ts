@@ -54,6 +54,8 @@ interface FileCase {
 
 const NORM = "model.norm.weight";
 const weightBytes = DEMO_MODEL[WEIGHTS];
+/** On the GPU: f16 matrices and f32 norms. */
+const WEIGHT_BYTES = 6_537_216 + (6 * (4 * 192 + 2 * 64) + 192) * 4;
 
 const FILE_CASES: readonly FileCase[] = [
   {
@@ -251,17 +253,21 @@ describe.skipIf(!dawn)("memory", () => {
       data: {
         neededBytes: expect.any(Number),
         availableBytes: 8_000_000,
-        weightBytes: 6_537_216,
+        weightBytes: WEIGHT_BYTES,
         kvCacheBytes: expect.any(Number),
+        stepStateBytes: expect.any(Number),
         scratchBytes: expect.any(Number),
-        longestMaxModelLen: 0,
+        stagingBytes: expect.any(Number),
+        maxModelLen: 1024,
+        longestModelLen: 0,
       },
     });
-    const { neededBytes, kvCacheBytes, scratchBytes } = data as Record<string, number>;
-    expect(neededBytes).toBe(6_537_216 + kvCacheBytes + scratchBytes);
-    for (const bytes of [neededBytes, 8_000_000, 6_537_216, kvCacheBytes, scratchBytes]) {
+    const { neededBytes, availableBytes, maxModelLen, longestModelLen, ...parts } = data as Record<string, number>;
+    expect(neededBytes).toBe(Object.values(parts).reduce((sum, bytes) => sum + bytes));
+    for (const bytes of [neededBytes, availableBytes, maxModelLen, ...Object.values(parts)]) {
       expect(message).toContain(String(bytes));
     }
+    expect(longestModelLen).toBe(0);
     const weightRequests = server.requests.filter(({ path }) => path.endsWith(WEIGHTS));
     expect(weightRequests).toEqual([{ path: "/models/tiny/model.safetensors", range: "bytes=0-262143" }]);
   });
@@ -269,11 +275,11 @@ describe.skipIf(!dawn)("memory", () => {
   it("a context that fits is named where the asked one does not", async () => {
     const init = { maxModelLen: 1024, engine: { gpuMemoryBytes: 12_600_000 } };
     const { code, data, message } = await refusalOf(loadTestEngine(watched.gpu, init));
-    const { longestMaxModelLen } = data as { longestMaxModelLen: number };
+    const { longestModelLen } = data as { longestModelLen: number };
     expect(code).toBe("out_of_memory");
-    expect(longestMaxModelLen).toBeGreaterThan(0);
-    expect(longestMaxModelLen).toBeLessThan(1024);
-    expect(message).toContain(`${longestMaxModelLen} tokens fit.`);
+    expect(longestModelLen).toBeGreaterThan(0);
+    expect(longestModelLen).toBeLessThan(1024);
+    expect(message).toContain(`${longestModelLen} tokens fit.`);
   });
 
   it("a pool that the device refuses is halved until it fits", async () => {
@@ -291,13 +297,32 @@ describe.skipIf(!dawn)("memory", () => {
     expect(picky.bufferBytes).toBe(0);
   });
 
-  it("a pool of which one layer fits no binding is halved too", async () => {
-    const init = { kvCacheBytes: 2 ** 40, engine: { maxNumRunning: 160, maxNumBatchedTokens: 512 } };
-    const engine = await loadTestEngine(watched.gpu, init);
-    const { maxStorageBufferBindingSize } = watched.device.limits;
-    expect(engine.info.kvCacheBytes / 2).toBeLessThanOrEqual(maxStorageBufferBindingSize);
+  it("a pool is as large as one layer of it may be in a binding", async () => {
+    const maxBindingBytes = 2_000_000;
+    const narrow = new WatchedGpu(dawn as GPU, { maxBindingBytes });
+    const engine = await loadTestEngine(narrow.gpu);
+    const { kvCacheBytes, numBlocks } = engine.info;
+    const layerBytes = kvCacheBytes / 2;
+    expect(layerBytes).toBeLessThanOrEqual(maxBindingBytes);
+    expect(layerBytes + layerBytes / numBlocks).toBeGreaterThan(maxBindingBytes);
     await expectServing(engine);
     engine.dispose();
+  });
+
+  it("a device whose bindings hold no row of logits is refused with the limit, before any weight is asked for", async () => {
+    await using server = await startTestServer(serveFiles(DEMO_MODEL));
+    const narrow = new WatchedGpu(dawn as GPU, { maxBindingBytes: 1_500_000 });
+    const model = { kind: "url", url: server.url } as const;
+    const init = { model, maxModelLen: 64, engine: { maxNumRunning: 200 } };
+    const { code, data } = await refusalOf(loadTestEngine(narrow.gpu, init));
+    const [limit, buffer, needed] = ["maxStorageBufferBindingSize", "scratch.logits", 200 * 2048 * 4];
+    const lengths = { maxModelLen: 64, longestModelLen: 0 };
+    expect({ code, data }).toEqual({
+      code: "device_limit",
+      data: { limit, needed, available: 1_500_000, buffer, ...lengths },
+    });
+    expect(narrow.devices).toEqual([]);
+    expect(server.requests.filter(({ path }) => path.endsWith(WEIGHTS))).toHaveLength(1);
   });
 
   it("a device that has no room for one context says how much it refused", async () => {
@@ -310,7 +335,7 @@ describe.skipIf(!dawn)("memory", () => {
     const { neededBytes, heldBytes } = refusal.data as Record<string, number>;
     expect(refusal.message).toContain(String(neededBytes));
     expect(refusal.message).toContain(String(heldBytes));
-    expect(heldBytes).toBeGreaterThan(6_537_216);
+    expect(heldBytes).toBeGreaterThan(WEIGHT_BYTES);
     expect(picky.numLiveDevices).toBe(0);
   });
 
@@ -342,6 +367,7 @@ describe.skipIf(!dawn)("an aborted load", () => {
 });
 
 describe("a browser without a GPU", () => {
+  const LIMITS = { maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 27 };
   const gpuWith = (requestAdapter: () => Promise<unknown>) => ({ requestAdapter }) as unknown as GPU;
 
   it("is told from one without WebGPU", async () => {
@@ -356,7 +382,7 @@ describe("a browser without a GPU", () => {
 
   it("says what the adapter said that gives no device", async () => {
     const requestDevice = () => Promise.reject(new TypeError("adapter is consumed"));
-    const gpu = gpuWith(async () => ({ features: new Set(), limits: {}, requestDevice }));
+    const gpu = gpuWith(async () => ({ features: new Set(), limits: LIMITS, requestDevice }));
     expect(await refusalOf(loadTestEngine(gpu))).toEqual({
       code: "gpu_error",
       data: { label: "device" },

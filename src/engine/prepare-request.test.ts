@@ -43,6 +43,19 @@ describe("prepareRequest", () => {
     expect(prepareRequest(makeRequest("r", { maxTokens: null }), parts).maxTokens).toBe(32);
   });
 
+  it("refuses what the tokenizer writes with ids that the model does not have", () => {
+    const info = { ...parts.info, vocabSize: id("b") };
+    const small = { ...parts, info };
+    const prepare = (input: Parameters<typeof makeRequest>[1]) => () => prepareRequest(makeRequest("r", input), small);
+    const refusal = expect.objectContaining({
+      code: "invalid_tokenizer",
+      data: { file: "tokenizer.json", tokenId: id("b"), vocabSize: id("b") },
+    });
+    expect(prepare({ input: { kind: "text", text: "aa" } })).not.toThrow();
+    expect(prepare({ input: { kind: "text", text: "ab" } })).toThrow(refusal);
+    expect(prepare({ input: { kind: "chat", messages: [{ role: "user", content: "b" }] } })).toThrow(refusal);
+  });
+
   it("names the token id that the model does not have", () => {
     const request = makeRequest("r", { input: { kind: "tokens", tokenIds: [2, 11] } });
     expect(() => prepareRequest(request, parts)).toThrow(

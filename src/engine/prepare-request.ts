@@ -11,7 +11,7 @@ const OPENAI_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0 } as const;
 
 /**
  * What the caller sent as the scheduler wants it. Throws `invalid_request` for token ids that the model does not have,
- * and `chat_template` where the messages cannot be rendered.
+ * `invalid_tokenizer` where they are its own tokenizer's, and `chat_template` where the messages cannot be rendered.
  */
 export function prepareRequest(request: GenerateRequest, parts: EngineParts): Request {
   const { requestId, input, maxTokens, sampling, priority, usePrefixCache, cacheSalt } = request;
@@ -47,16 +47,24 @@ function encodePrompt(input: PromptInput, { tokenizer, chatTemplate, info }: Eng
       checkTokenIds(input.tokenIds, info.vocabSize);
       return input.tokenIds;
     case "text":
-      return tokenizer.encode(input.text, { addSpecialTokens: true });
+      return checkOwnIds(tokenizer.encode(input.text, { addSpecialTokens: true }), info.vocabSize);
     case "chat":
       if (!chatTemplate) {
         const reason = "the model's files hold no chat template";
         throw new CairnError("chat_template", `This model cannot chat: ${reason}. Use completions.`, { reason });
       }
-      return encodeChat(chatTemplate, tokenizer, input.messages);
+      return checkOwnIds(encodeChat(chatTemplate, tokenizer, input.messages), info.vocabSize);
     default:
       return input satisfies never;
   }
+}
+
+/** Ids that the tokenizer gave: it may be another model's, or have tokens for images that the text model has no row for. */
+function checkOwnIds(tokenIds: readonly number[], vocabSize: number): readonly number[] {
+  const tokenId = tokenIds.find((id) => id >= vocabSize);
+  if (tokenId === undefined) return tokenIds;
+  const message = `The tokenizer wrote the prompt with the id ${tokenId}; the model's ids go from 0 to ${vocabSize - 1}.`;
+  throw new CairnError("invalid_tokenizer", message, { file: "tokenizer.json", tokenId, vocabSize });
 }
 
 function checkTokenIds(tokenIds: readonly number[], vocabSize: number): void {

@@ -212,7 +212,7 @@ function followsDistribution(name: string, setting: Partial<SamplingParams>, num
   return {
     name: `sample: ${numDraws.toLocaleString("en")} draws with ${name} follow the definition's distribution`,
     ignoresF16: true,
-    isSlowInBrowser: numDraws > 4096,
+    isSlowInBrowser: true,
     async run(ctx) {
       const logits = normal(96, 1);
       const params = { ...OFF, ...setting };

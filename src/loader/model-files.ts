@@ -76,7 +76,9 @@ export class ModelFiles {
     const opened = await this.#source.open(file, { range, signal });
     const cursor = new ByteCursor(file, opened, signal);
     try {
-      const bytes = new Uint8Array(range.end - range.start);
+      // A range may reach far beyond the end of a small file.
+      const end = Math.min(range.end, opened.totalBytes ?? range.end);
+      const bytes = new Uint8Array(Math.max(0, end - range.start));
       const numBytes = (await cursor.skipTo(range.start)) ? await cursor.readInto(bytes) : 0;
       return { bytes: bytes.subarray(0, numBytes), fileBytes: opened.totalBytes };
     } finally {

@@ -1,9 +1,11 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { type ModelFiles, openModelFiles } from "./model-files";
 import { byteTensorsFile, jsonFile, pickedFiles, rejection } from "./test-files";
 import { fileOf, serveFiles, startTestServer } from "./test-server";
 import { readWeightMap, type WeightMap } from "./weight-map";
 import { type StreamWeightsOptions, streamWeights } from "./weight-pieces";
+import { weightsHash } from "./weights-hash";
 
 const SINGLE = "model.safetensors";
 
@@ -97,6 +99,39 @@ describe("files", () => {
       ]);
     },
   );
+});
+
+describe("hashes", () => {
+  const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
+  const one = byteTensorsFile({ skipped: [7], a: [5, 40], "skipped too": [11], b: [3], "skipped at the end": [9000] });
+  const two = byteTensorsFile({ c: [3] });
+  const weight_map = {
+    ...Object.fromEntries(["skipped", "a", "skipped too", "b", "skipped at the end"].map((name) => [name, "one"])),
+    c: "two",
+  };
+  const served = { one, two, "model.safetensors.index.json": jsonFile({ weight_map }) };
+
+  async function hashesOf(knownHash: (file: string) => string | null): Promise<Map<string, string>> {
+    await using server = await startTestServer(serveFiles(served));
+    const files = Object.assign(openUrl(server.url), { knownHash });
+    const hashes = new Map<string, string>();
+    const options = { maxPieceBytes: 64, onFileHash: (file: string, hash: string) => void hashes.set(file, hash) };
+    await piecesOf(files, await readWeightMap(files), { names: new Set(["c", "a", "b"]), ...options });
+    return hashes;
+  }
+
+  it("are those of whole files, headers and skipped tensors included", async () => {
+    const hashes = await hashesOf(() => null);
+    expect(Object.fromEntries(hashes)).toEqual({ one: sha256(one), two: sha256(two) });
+    const all = sha256(`one ${sha256(one)}\ntwo ${sha256(two)}\n`).slice(0, 32);
+    expect(weightsHash(hashes)).toBe(all);
+    expect(weightsHash(new Map([...hashes].reverse()))).toBe(all);
+  });
+
+  it("that the source knows are not taken", async () => {
+    const hashes = await hashesOf((file) => (file === "one" ? "known" : null));
+    expect(Object.fromEntries(hashes)).toEqual({ one: "known", two: sha256(two) });
+  });
 });
 
 describe("faults", () => {

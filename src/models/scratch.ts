@@ -1,4 +1,4 @@
-import type { Buffers } from "../gpu/buffers";
+import { type Buffers, bufferBytes } from "../gpu/buffers";
 import { KV_SPLIT } from "../kernels/attention-decode";
 import { ceilDiv, roundUp } from "../util/math";
 import type { ModelConfig } from "./config";
@@ -63,8 +63,10 @@ function elements(config: ModelConfig, sizes: ScratchSizes): Record<keyof Scratc
   };
 }
 
-export function scratchBytes(config: ModelConfig, sizes: ScratchSizes): number {
-  return Object.values(elements(config, sizes)).reduce((sum, count) => sum + count * 4, 0);
+/** Bytes of each buffer. */
+export function scratchBytes(config: ModelConfig, sizes: ScratchSizes): Record<string, number> {
+  const counts = Object.entries(elements(config, sizes));
+  return Object.fromEntries(counts.map(([name, count]) => [`scratch.${name}`, bufferBytes(count * 4)]));
 }
 
 /** Rejects with `out_of_memory`. */

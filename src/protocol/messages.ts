@@ -1,6 +1,7 @@
 import type { SamplingParams } from "../sampling/sampling-params";
 import type { WireError } from "../util/errors";
 import type { KvStats, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "./kv-messages";
+import type { MemoryPlan } from "./memory-plan";
 
 /** What the page may set about the device. */
 export interface AdapterOptions {
@@ -14,11 +15,16 @@ export type ModelSource =
   | { readonly kind: "url"; readonly url: string }
   | { readonly kind: "files"; readonly files: readonly File[] };
 
+/** What weights are quantized to while they load. */
+export type Quantization = "q8_0" | "q4_0";
+
 /** `createEngine`'s options once they crossed to the worker; callbacks and signals stay behind as Comlink proxies. */
 export interface EngineInit {
   readonly model: ModelSource;
   readonly maxModelLen?: number;
   readonly kvDtype?: "f16" | "f32";
+  /** Absent: weights stay as they are. */
+  readonly quantization?: Quantization;
   readonly kvCacheBytes?: number;
   readonly adapter?: AdapterOptions;
   /** Overrides of EngineConfig (engine/engine-config.ts), checked by name there. */
@@ -45,6 +51,7 @@ export interface EngineInfo {
   readonly architecture: string;
   readonly numParameters: number;
   readonly weightBytes: number;
+  readonly quantization: "none" | Quantization;
   readonly vocabSize: number;
   /** Longest prompt + completion, in tokens. */
   readonly maxModelLen: number;
@@ -121,6 +128,8 @@ export const ENGINE_WORKER_NAME = "cairn-engine";
 export interface EngineWorkerApi {
   /** Answers at once, so that the page can tell the engine's worker from another script. */
   identify(): Promise<typeof ENGINE_WORKER_NAME>;
+  /** Tells what `init` would take, and makes nothing. `cancel` ends the planning when a message arrives on it. */
+  plan(init: EngineInit, cancel: MessagePort): Promise<MemoryPlan>;
   /** `onProgress` is a Comlink proxy. `cancel` aborts the load when a message arrives on it. */
   init(
     init: EngineInit,

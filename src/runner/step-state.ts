@@ -1,4 +1,4 @@
-import type { Buffers } from "../gpu/buffers";
+import { type Buffers, bufferBytes } from "../gpu/buffers";
 import { SAMPLING_ROW_WORDS } from "../kernels/sample";
 import { type StepBufferSizes, stepBufferBytes } from "./step-buffer";
 
@@ -23,8 +23,9 @@ function bytes(sizes: StepBufferSizes): Record<keyof StepState, number> {
   };
 }
 
-export function stepStateBytes(sizes: StepBufferSizes): number {
-  return Object.values(bytes(sizes)).reduce((sum, size) => sum + size, 0);
+/** Bytes of each buffer. */
+export function stepStateBytes(sizes: StepBufferSizes): Record<string, number> {
+  return Object.fromEntries(Object.entries(bytes(sizes)).map(([name, size]) => [name, bufferBytes(size)]));
 }
 
 export function allocateStepState(buffers: Buffers, sizes: StepBufferSizes): StepState {

@@ -78,6 +78,7 @@ export function makeParts(runner: ModelRunner, overrides: Partial<EngineParts> =
     eosTokenIds: [EOS],
     samplingDefaults: { temperature: null, topK: null, topP: null, minP: null },
     maxModelLen: MAX_MODEL_LEN,
+    weightsHash: "",
     ...overrides,
   };
 }
