@@ -3,7 +3,7 @@ import { CairnError } from "../index";
 import type { CachedModel } from "../protocol/cached-model";
 import type { CuratedModel } from "./curated-models";
 import { LibraryController, type ModelLibrary } from "./library-controller";
-import { cachedCopy } from "./library-state";
+import { cachedCopy, endpointOf } from "./library-state";
 import type { RemoteModel } from "./remote-model";
 import { SAMPLE_PLAN } from "./sample-plan.fixture";
 
@@ -26,6 +26,7 @@ const CACHED: CachedModel = {
   lastUsedMs: 0,
 };
 const BIG = { model: "owner/big", revision: null };
+const chooseBig = (picker: LibraryController) => picker.choose("owner/big", null);
 
 /** A library whose calls are recorded; `plan` answers at once unless told otherwise. */
 function scriptedLibrary(script: Partial<ModelLibrary> = {}) {
@@ -71,12 +72,12 @@ test("a model is planned as the list proposes, and again for each other quantiza
   const library = scriptedLibrary();
   const picker = new LibraryController(library);
   await picker.refresh();
-  const planned = picker.choose(BIG);
+  const planned = chooseBig(picker);
   expect(picker.state.chosen?.plan).toEqual({ status: "reading" });
   await planned;
   expect(picker.state.chosen?.plan).toEqual({ status: "read", value: SAMPLE_PLAN });
   await picker.setQuantization("q4_0");
-  await picker.choose({ model: "owner/unknown", revision: "v1" });
+  await picker.choose("owner/unknown", "v1");
   expect(plannedModels(library).map(({ model, revision, quantization }) => [model, revision, quantization])).toEqual([
     ["owner/big", null, "q8_0"],
     ["owner/big", null, "q4_0"],
@@ -87,12 +88,12 @@ test("a model is planned as the list proposes, and again for each other quantiza
 test("the plan that was asked for last is shown, and what it replaced is aborted", async () => {
   const signals: AbortSignal[] = [];
   const answers: ((modelLen: number) => void)[] = [];
-  const plan: ModelLibrary["plan"] = (_, signal) => {
+  const plan: ModelLibrary["plan"] = (_, { signal }) => {
     signals.push(signal);
     return new Promise((resolve) => answers.push((maxModelLen) => resolve({ ...SAMPLE_PLAN, maxModelLen })));
   };
   const picker = new LibraryController(scriptedLibrary({ plan }));
-  const first = picker.choose(BIG);
+  const first = chooseBig(picker);
   const second = picker.setQuantization("q4_0");
   answers[1](2);
   answers[0](1);
@@ -103,12 +104,12 @@ test("the plan that was asked for last is shown, and what it replaced is aborted
 
 test("who leaves gives the plan up, and its late answer shows nothing", async () => {
   const signals: AbortSignal[] = [];
-  const plan: ModelLibrary["plan"] = async (_, signal) => {
+  const plan: ModelLibrary["plan"] = async (_, { signal }) => {
     signals.push(signal);
     return SAMPLE_PLAN;
   };
   const picker = new LibraryController(scriptedLibrary({ plan }));
-  const planned = picker.choose(BIG);
+  const planned = chooseBig(picker);
   picker.leave();
   await planned;
   expect(signals[0].aborted).toBe(true);
@@ -120,7 +121,7 @@ test("a token is for the next plan", async () => {
   plan.mockRejectedValueOnce(new CairnError("network", "401", { status: 401 }));
   const library = scriptedLibrary({ plan });
   const picker = new LibraryController(library);
-  await picker.choose(BIG);
+  await chooseBig(picker);
   await picker.setQuantization("q4_0");
   picker.setHub({ endpoint: "https://mirror.example", token: "secret" });
   await picker.planAgain();
@@ -129,6 +130,26 @@ test("a token is for the next plan", async () => {
     hub: { endpoint: "https://mirror.example", token: "secret" },
     quantization: "q4_0",
   });
+});
+
+test("a token is not carried to another hub, to which a cached model may lead", async () => {
+  const library = scriptedLibrary();
+  const picker = new LibraryController(library);
+  picker.setHub({ ...picker.state.hub, token: "secret" });
+  const mirrored = { ...CACHED, key: `https://mirror.example/${CACHED.key}` };
+  expect(endpointOf(CACHED)).toBe(picker.state.hub.endpoint);
+  await picker.choose(mirrored.model, mirrored.revision, endpointOf(mirrored));
+  expect(plannedModels(library)[0].hub).toEqual({ endpoint: "https://mirror.example", token: null });
+  expect(picker.state.hub).toEqual({ endpoint: "https://mirror.example", token: null });
+});
+
+test("a plan leaves nothing in the browser, unless the model is kept there anyway", async () => {
+  const library = scriptedLibrary();
+  const picker = new LibraryController(library);
+  await picker.refresh();
+  await chooseBig(picker);
+  await picker.choose("owner/unknown", null);
+  expect(library.plan.mock.calls.map(([, { isKept }]) => isKept)).toEqual([true, false]);
 });
 
 test("deleting asks first, and lists anew afterwards", async () => {

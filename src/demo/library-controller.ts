@@ -1,15 +1,21 @@
+import type { MemoryPlan } from "../index";
 import type { CachedModel } from "../protocol/cached-model";
-import type { MemoryPlan } from "../protocol/memory-plan";
 import { asCairnError } from "./as-cairn-error";
 import type { CuratedModel } from "./curated-models";
-import { type LibraryState, type Reading, recommendedQuantization } from "./library-state";
+import { cachedCopy, type LibraryState, type Reading, recommendedQuantization } from "./library-state";
 import { Observable } from "./observable";
 import { HUB_ENDPOINT, type HubAccess, type Quantization, type RemoteModel } from "./remote-model";
+
+export interface PlanOptions {
+  readonly isKept: boolean;
+  readonly signal: AbortSignal;
+}
 
 /** Where models are found, planned and kept; tests script it. */
 export interface ModelLibrary {
   curated(): Promise<readonly CuratedModel[]>;
-  plan(model: RemoteModel, signal: AbortSignal): Promise<MemoryPlan>;
+  /** `isKept`: something of it is in this browser already. A plan of another one leaves nothing there. */
+  plan(model: RemoteModel, options: PlanOptions): Promise<MemoryPlan>;
   list(): Promise<readonly CachedModel[]>;
   delete(key: string): Promise<void>;
 }
@@ -39,14 +45,11 @@ export class LibraryController extends Observable<LibraryState> {
     ]);
   }
 
-  /** Shows a model, and plans it with the quantization that is proposed for it. */
-  async choose({ model, revision }: Pick<RemoteModel, "model" | "revision">): Promise<void> {
-    await this.#plan({
-      model,
-      revision,
-      hub: this.state.hub,
-      quantization: recommendedQuantization(this.state, model),
-    });
+  /** Shows a model of the hub at `endpoint`, the present one unless given, and plans it with the quantization that is proposed for it. */
+  async choose(model: string, revision: string | null, endpoint = this.state.hub.endpoint): Promise<void> {
+    this.setHub({ ...this.state.hub, endpoint });
+    const quantization = recommendedQuantization(this.state, model);
+    await this.#plan({ model, revision, hub: this.state.hub, quantization });
   }
 
   /** Plans the chosen model again, packed in another way. */
@@ -54,9 +57,11 @@ export class LibraryController extends Observable<LibraryState> {
     if (this.state.chosen) await this.#plan({ ...this.state.chosen.model, quantization });
   }
 
-  /** Holds for models that are chosen from now on, and for the next `planAgain`. */
-  setHub(hub: HubAccess): void {
-    this.set({ hub });
+  /** Holds for models that are chosen from now on, and for `planAgain`. A token is for one hub: another one does not get it. */
+  setHub({ endpoint, token }: HubAccess): void {
+    const { hub } = this.state;
+    const isOfOther = endpoint !== hub.endpoint && token === hub.token;
+    this.set({ hub: { endpoint, token: isOfOther ? null : token } });
   }
 
   async planAgain(): Promise<void> {
@@ -97,7 +102,9 @@ export class LibraryController extends Observable<LibraryState> {
     const planning = new AbortController();
     this.#planning = planning;
     this.set({ chosen: { model, plan: { status: "reading" } } });
-    const plan = await readingOf(this.#library.plan(model, planning.signal));
+    const plan = await readingOf(
+      this.#library.plan(model, { isKept: cachedCopy(this.state, model) !== null, signal: planning.signal }),
+    );
     if (this.#planning === planning) this.set({ chosen: { model, plan } });
   }
 }

@@ -1,8 +1,7 @@
-import type { CairnError } from "../index";
+import type { CairnError, MemoryPlan } from "../index";
 import type { CachedModel } from "../protocol/cached-model";
-import type { MemoryPlan } from "../protocol/memory-plan";
 import type { CuratedModel } from "./curated-models";
-import type { HubAccess, Quantization, RemoteModel } from "./remote-model";
+import { HUB_ENDPOINT, type HubAccess, type Quantization, type RemoteModel } from "./remote-model";
 
 /** Something that is read from elsewhere. */
 export type Reading<Value> =
@@ -31,11 +30,19 @@ export function recommendedQuantization({ curated }: LibraryState, model: string
   return entries.find(({ id }) => id === model)?.quantization ?? null;
 }
 
+/** The hub that a cached model came from: its key begins with the address of any but the usual one. */
+export function endpointOf({ key, model, revision }: CachedModel): string {
+  return key.slice(0, -`/${model}@${revision}`.length) || HUB_ENDPOINT;
+}
+
 /** What this browser has of a model, if anything; a complete copy before an unfinished one. */
-export function cachedCopy({ cached }: LibraryState, { model, revision }: RemoteModel): CachedModel | null {
+export function cachedCopy({ cached }: LibraryState, { model, revision, hub }: RemoteModel): CachedModel | null {
   if (cached.status !== "read") return null;
   const copies = cached.value.filter(
-    (copy) => copy.model === model && (revision === null || copy.revision === revision),
+    (copy) =>
+      copy.model === model &&
+      (revision === null || copy.revision === revision) &&
+      (copy.revision === null || endpointOf(copy) === hub.endpoint),
   );
   return copies.find((copy) => copy.isComplete) ?? copies[0] ?? null;
 }

@@ -11,7 +11,7 @@ export function modelBar(choice: ModelChoice, info: EngineInfo, numUsedTokens: n
     numUsedTokens === null ? `${size} tokens of context` : `${formatInteger(numUsedTokens)} of ${size} tokens used`;
   return html`<ul class="facts model-bar" aria-label="Model">
     <li class="model-name">${chosenName(choice) ?? info.modelId}</li>
-    <li>${formatParameters(info.numParameters)} parameters${choice.kind === "remote" && choice.remote.quantization ? `, ${choice.remote.quantization}` : ""}</li>
+    <li>${formatParameters(info.numParameters)} parameters${info.quantization === "none" ? "" : `, ${info.quantization}`}</li>
     <li>${context}</li>
     <li>${adapterName(info.adapter)}</li>
   </ul>`;

@@ -107,7 +107,7 @@ export class ModelPicker extends PageElement {
   readonly #listActions: PickerActions = {
     openEmbedded: () => this.#open(new CustomEvent("open-embedded")),
     openFolder: () => this.querySelector<HTMLInputElement>("input[type=file]")?.click(),
-    choose: (model) => void this.library.choose(model),
+    choose: (model, revision, endpoint) => void this.library.choose(model, revision, endpoint),
     setHub: (hub) => this.library.setHub(hub),
     askToDelete: (key) => this.library.askToDelete(key),
     confirmDelete: () => void this.library.confirmDelete(),
@@ -125,7 +125,7 @@ export class ModelPicker extends PageElement {
     event.preventDefault();
     const model = parseModel(this.typed, this.library.state.hub.endpoint);
     this.isTypedInvalid = model === null;
-    if (model !== null) void this.library.choose({ model, revision: null });
+    if (model !== null) void this.library.choose(model, null);
   }
 
   #onFolder(event: Event): void {

@@ -4,14 +4,13 @@ import type { CuratedModel } from "./curated-models";
 import { describeError } from "./error-texts";
 import { countOf, formatAboutBytes, formatBytes } from "./format";
 import { hubFields } from "./hub-fields";
-import type { Deletion, LibraryState, Reading } from "./library-state";
-import type { HubAccess, RemoteModel } from "./remote-model";
-import { hostOf } from "./remote-model";
+import { type Deletion, endpointOf, type LibraryState, type Reading } from "./library-state";
+import { type HubAccess, hostOf } from "./remote-model";
 
 export interface PickerActions {
   readonly openEmbedded: () => void;
   readonly openFolder: () => void;
-  readonly choose: (model: Pick<RemoteModel, "model" | "revision">) => void;
+  readonly choose: (model: string, revision: string | null, endpoint?: string) => void;
   readonly setHub: (hub: HubAccess) => void;
   readonly askToDelete: (key: string) => void;
   readonly confirmDelete: () => void;
@@ -80,7 +79,7 @@ function curatedRow(
   ];
   return html`<li class="model-row">
     ${rowText(name, facts)}
-    <div class="row-actions">${rowButton("Choose", name, () => choose({ model: id, revision: null }))}</div>
+    <div class="row-actions">${rowButton("Choose", name, () => choose(id, null))}</div>
   </li>`;
 }
 
@@ -90,7 +89,7 @@ function cachedRow(cached: CachedModel, deletion: Deletion | null, actions: Pick
   const size = isComplete ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(totalBytes)}, not finished`;
   const facts = [size, ...(revision === null ? [] : [revision.slice(0, 7)]), usedText(lastUsedMs)];
   const isDeleting = mine?.status === "deleting";
-  const choose = () => actions.choose({ model, revision });
+  const choose = () => actions.choose(model, revision, revision === null ? undefined : endpointOf(cached));
   // The focus stays where it is while the buttons change: the one that asked to delete becomes the harmless one.
   const buttons =
     mine?.status === "asking"

@@ -1,5 +1,5 @@
+import type { MemoryPlan } from "../index";
 import type { CachedModel } from "../protocol/cached-model";
-import type { MemoryPlan } from "../protocol/memory-plan";
 import { countOf, formatBytes, formatParameters } from "./format";
 
 export interface PlanRow {
@@ -29,9 +29,8 @@ export function planRows(plan: MemoryPlan, copy: CachedModel | null): readonly P
   ];
 }
 
-function downloadText(downloadBytes: number | null, copy: CachedModel | null): string {
+function downloadText(downloadBytes: number, copy: CachedModel | null): string {
   if (copy?.isComplete) return "none: it is in this browser";
-  if (downloadBytes === null) return "its size is not told";
   const missingBytes = Math.max(0, downloadBytes - (copy?.bytes ?? 0));
   return copy ? `${formatBytes(missingBytes)} more of ${formatBytes(downloadBytes)}` : formatBytes(downloadBytes);
 }

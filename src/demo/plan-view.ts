@@ -1,7 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit";
-import type { CairnError } from "../index";
+import type { CairnError, MemoryPlan } from "../index";
 import type { CachedModel } from "../protocol/cached-model";
-import type { MemoryPlan } from "../protocol/memory-plan";
 import { describeError } from "./error-texts";
 import { formatBytes } from "./format";
 import { tokenField } from "./hub-fields";
@@ -84,10 +83,9 @@ function again(event: Event, planAgain: () => void): void {
   planAgain();
 }
 
-function openLabel(downloadBytes: number | null, copy: CachedModel | null): string {
+function openLabel(downloadBytes: number, copy: CachedModel | null): string {
   if (copy?.isComplete) return "Open";
-  if (copy) return "Continue the download";
-  return downloadBytes === null ? "Download and open" : `Download ${formatBytes(downloadBytes)} and open`;
+  return copy ? "Continue the download" : `Download ${formatBytes(downloadBytes)} and open`;
 }
 
 function verdictNote({ fit, headline, advice }: Verdict): TemplateResult {

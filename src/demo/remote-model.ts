@@ -23,18 +23,23 @@ export const HUB_ENDPOINT = "https://huggingface.co";
 
 const HUB_ID = /^[\w.-]+\/[\w.-]+$/;
 
+/** A hub id, as opposed to a folder's URL. */
+export function isHubId(model: string): boolean {
+  return HUB_ID.test(model);
+}
+
 /** What a reader typed or pasted, as `RemoteModel.model`: a hub id, the address of its page, or of any folder. Null where it is none of these. */
 export function parseModel(text: string, endpoint: string): string | null {
   const typed = text.trim();
   const hubPage = `${endpoint.replace(/\/+$/, "")}/`;
   const id = typed.startsWith(hubPage) ? typed.slice(hubPage.length).split("/", 2).join("/") : typed;
-  if (HUB_ID.test(id)) return id;
+  if (isHubId(id)) return id;
   return /^https?:.*\/$/.test(typed) && URL.canParse(typed) ? typed : null;
 }
 
 /** The host that the files come from. */
 export function hostOf({ model, hub }: Pick<RemoteModel, "model" | "hub">): string {
-  const url = HUB_ID.test(model) ? hub.endpoint : model;
+  const url = isHubId(model) ? hub.endpoint : model;
   return URL.canParse(url) ? new URL(url).host : url;
 }
 

@@ -1,4 +1,4 @@
-import type { MemoryPlan } from "../protocol/memory-plan";
+import type { MemoryPlan } from "../index";
 
 /** The plan of a small model on a roomy device. */
 export const SAMPLE_PLAN: MemoryPlan = {

@@ -1,5 +1,4 @@
-import type { CairnError } from "../index";
-import type { MemoryPlan } from "../protocol/memory-plan";
+import type { CairnError, MemoryPlan } from "../index";
 import { formatBytes, formatInteger } from "./format";
 import type { Quantization } from "./remote-model";
 
