@@ -9,7 +9,8 @@ import { loadGoldenJobs } from "../testing/goldens";
 import { openDawnGpu } from "../testing/gpu";
 import { referenceJob } from "../testing/reference-job";
 import { ReferenceModel } from "../testing/reference-model";
-import { decodeSafetensors, type TensorMap } from "../testing/safetensors";
+import { decodeSafetensors, encodeSafetensors, type Tensor, type TensorMap } from "../testing/safetensors";
+import { GREETING, loadTestEngine, TestRequest } from "../testing/test-engine";
 import { WatchedGpu } from "../testing/watched-gpu";
 
 const gpu = await openDawnGpu();
@@ -78,4 +79,16 @@ describe.skipIf(!gpu).each([
     const jobs = process.env.CAIRN_SOAK ? JOBS : JOBS.map((job) => firstSteps(job, 16));
     expect(await harness.checkGoldens(jobs, bounds, SINGLE_MODE)).toEqual([]);
   });
+});
+
+it.skipIf(!gpu)("a weight that is not finite loads, and a request that meets it ends with numerical", async () => {
+  const name = "model.layers.0.mlp.down_proj.weight";
+  const tensors = new Map(decodeSafetensors(DEMO[WEIGHTS]));
+  const { shape, data } = tensors.get(name) as Tensor;
+  tensors.set(name, { shape, data: data.with(5, Number.POSITIVE_INFINITY) });
+  const files = { ...DEMO, [WEIGHTS]: encodeSafetensors(tensors, "BF16") };
+  const engine = await loadTestEngine(gpu as GPU, { model: filesSource(files), quantization: "q8_0", maxModelLen: 32 });
+  const { end } = await new TestRequest(engine, { input: GREETING.input, maxTokens: 2 }).outcome;
+  expect(end).toMatchObject({ code: "numerical" });
+  engine.dispose();
 });

@@ -17,7 +17,7 @@ export type ErrorCode =
   | "tensor_shape" // data: { tensor, expected, actual }
   | "unsupported_architecture" // data: { modelType }
   | "unsupported_dtype" // data: { tensor, dtype }
-  | "chat_template" // the model has no chat template, or it raised; data: { reason }
+  | "chat_template" // the model has no chat template, it raised, or took too much work; data: { reason }
   // The device
   | "no_webgpu" // this browser (or worker) has no WebGPU
   | "no_adapter" // WebGPU is there, but no adapter answers the request
@@ -27,7 +27,7 @@ export type ErrorCode =
   | "gpu_error" // a shader or an API call was refused; always our fault; data: { label }
   // The engine
   | "disposed" // used after dispose()
-  | "worker_failed" // the worker could not be started, or died
+  | "worker_failed" // the worker could not be started, died, or did not answer for 30 s; data: { reason, url? }
   | "internal"; // a broken invariant; always our fault
 
 export type ErrorData = Readonly<Record<string, unknown>>;
