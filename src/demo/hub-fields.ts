@@ -12,7 +12,7 @@ export function hubFields(idPrefix: string, hub: HubAccess, setHub: (hub: HubAcc
         placeholder=${HUB_ENDPOINT}
         .value=${hub.endpoint === HUB_ENDPOINT ? "" : hub.endpoint}
         aria-describedby="${idPrefix}-endpoint-hint"
-        @change=${(event: Event) => setHub({ ...hub, endpoint: textOf(event) ?? HUB_ENDPOINT })}
+        @change=${(event: Event) => setHub({ ...hub, endpoint: textOf(event)?.replace(/\/+$/, "") || HUB_ENDPOINT })}
       />
       <p id="${idPrefix}-endpoint-hint" class="field-hint">Only for a mirror or a hub of your own</p>
     </div>

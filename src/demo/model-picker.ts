@@ -52,8 +52,10 @@ export class ModelPicker extends PageElement {
   protected override updated(): void {
     const model = this.library.state.chosen?.model.model ?? null;
     const isFocusLost = this.#dialog?.open && !this.#dialog.contains(document.activeElement);
-    if (model !== this.#shownModel || isFocusLost) this.querySelector<HTMLElement>("#picker-title")?.focus();
+    const isOtherView = model !== this.#shownModel;
     this.#shownModel = model;
+    if (isOtherView) this.querySelector(".picker-body")?.scrollTo(0, 0);
+    if (isOtherView || isFocusLost) this.querySelector<HTMLElement>("#picker-title")?.focus();
   }
 
   get #dialog(): HTMLDialogElement | null {

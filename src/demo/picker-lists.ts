@@ -5,7 +5,7 @@ import { describeError } from "./error-texts";
 import { countOf, formatAboutBytes, formatBytes } from "./format";
 import { hubFields } from "./hub-fields";
 import { type Deletion, endpointOf, type LibraryState, type Reading } from "./library-state";
-import { type HubAccess, hostOf } from "./remote-model";
+import { type HubAccess, hostOfUrl } from "./remote-model";
 
 export interface PickerActions {
   readonly openEmbedded: () => void;
@@ -32,7 +32,7 @@ export function pickerLists(state: LibraryState, typed: TemplateResult, actions:
     <section aria-labelledby="picker-hub">
       <h3 id="picker-hub">From the hub</h3>
       <p class="fine-print">
-        Files come from ${hostOf({ model: "any/one", hub: state.hub })}, and only when you ask for a model: first its configuration, to tell what it needs.
+        Files come from ${hostOfUrl(state.hub.endpoint)}, and only when you ask for a model: first its configuration, to tell what it needs.
       </p>
       <ul class="model-list">
         ${whenRead(state.curated, (models) => models.map((model) => curatedRow(model, actions)))}

@@ -4,7 +4,7 @@ import type { CachedModel } from "../protocol/cached-model";
 import { describeError } from "./error-texts";
 import { formatBytes } from "./format";
 import { tokenField } from "./hub-fields";
-import { cachedCopy, type LibraryState } from "./library-state";
+import { cachedCopy, type LibraryState, type Reading } from "./library-state";
 import { planRows } from "./plan-rows";
 import { type HubAccess, hostOf, type Quantization, type RemoteModel } from "./remote-model";
 import { refusalOf, type Verdict, verdictOf } from "./verdict";
@@ -28,24 +28,38 @@ export function planView(state: LibraryState, actions: PlanActions): TemplateRes
   const { model, plan } = state.chosen;
   return html`<p>Its files come from ${hostOf(model)} and are kept in this browser. What you type is sent nowhere.</p>
     ${quantizationChoice(model.quantization, actions.setQuantization)}
-    <div class="plan" role="status">
-      ${
-        plan.status === "reading"
-          ? html`<p class="load-phase">Reading what it needs…</p>`
-          : plan.status === "read"
-            ? planned(state, model, plan.value, actions)
-            : refused(state, model, plan.error, actions)
-      }
-    </div>`;
+    <div role="status">${outcome(model, plan)}</div>
+    ${plan.status === "read" ? wayOn(plan.value, model, cachedCopy(state, model), actions) : nothing}
+    ${plan.status === "failed" ? wayBack(plan.error, state.hub, actions) : nothing}`;
 }
 
-function planned(state: LibraryState, model: RemoteModel, plan: MemoryPlan, actions: PlanActions): TemplateResult {
-  const copy = cachedCopy(state, model);
-  return html`${verdictNote(verdictOf(plan, model.quantization))}
-    <div class="actions">
-      <button type="button" class="button is-primary" @click=${() => actions.open(model)}>
-        ${openLabel(plan.downloadBytes, copy)}
-      </button>
+function outcome(model: RemoteModel, plan: Reading<MemoryPlan>): TemplateResult {
+  switch (plan.status) {
+    case "reading":
+      return html`<p class="load-phase">Reading what it needs…</p>`;
+    case "read":
+      return verdictNote(verdictOf(plan.value, model.quantization));
+    case "failed":
+      return refusalNote(plan.error, model.quantization);
+    default:
+      return plan satisfies never;
+  }
+}
+
+function refusalNote(error: CairnError, quantization: Quantization): TemplateResult {
+  const refusal = refusalOf(error, quantization);
+  if (refusal) return verdictNote(refusal);
+  const { headline, advice } = describeError(error);
+  return html`<div class="error-note">
+    <h3>${headline}</h3>
+    <p class="error-message">${error.message}</p>
+    <p>${advice}</p>
+  </div>`;
+}
+
+function wayOn(plan: MemoryPlan, model: RemoteModel, copy: CachedModel | null, { open }: PlanActions): TemplateResult {
+  return html`<div>
+      <button type="button" class="button is-primary" @click=${() => open(model)}>${openLabel(plan.downloadBytes, copy)}</button>
     </div>
     <table class="plan-table">
       <caption class="visually-hidden">
@@ -58,24 +72,11 @@ function planned(state: LibraryState, model: RemoteModel, plan: MemoryPlan, acti
     </table>`;
 }
 
-function refused(
-  { hub }: LibraryState,
-  model: RemoteModel,
-  error: CairnError,
-  { setHub, planAgain }: PlanActions,
-): TemplateResult {
-  const refusal = refusalOf(error, model.quantization);
-  if (refusal) return verdictNote(refusal);
-  const { headline, advice } = describeError(error);
-  return html`<div class="error-note">
-      <h3>${headline}</h3>
-      <p class="error-message">${error.message}</p>
-      <p>${advice}</p>
-    </div>
-    <form @submit=${(event: Event) => again(event, planAgain)}>
-      ${(error.code as string) === "gated_model" ? tokenField("plan", hub, setHub) : nothing}
-      <div class="actions"><button class="button">Try again</button></div>
-    </form>`;
+function wayBack(error: CairnError, hub: HubAccess, { setHub, planAgain }: PlanActions): TemplateResult {
+  return html`<form @submit=${(event: Event) => again(event, planAgain)}>
+    ${(error.code as string) === "gated_model" ? tokenField("plan", hub, setHub) : nothing}
+    <div class="actions"><button class="button">Try again</button></div>
+  </form>`;
 }
 
 function again(event: Event, planAgain: () => void): void {

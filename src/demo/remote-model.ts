@@ -37,9 +37,12 @@ export function parseModel(text: string, endpoint: string): string | null {
   return /^https?:.*\/$/.test(typed) && URL.canParse(typed) ? typed : null;
 }
 
-/** The host that the files come from. */
+/** The host that a model's files come from. */
 export function hostOf({ model, hub }: Pick<RemoteModel, "model" | "hub">): string {
-  const url = isHubId(model) ? hub.endpoint : model;
+  return hostOfUrl(isHubId(model) ? hub.endpoint : model);
+}
+
+export function hostOfUrl(url: string): string {
   return URL.canParse(url) ? new URL(url).host : url;
 }
 
