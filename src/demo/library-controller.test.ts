@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
+import type { CachedModel } from "../index";
 import { CairnError } from "../index";
-import type { CachedModel } from "../protocol/cached-model";
 import type { CuratedModel } from "./curated-models";
 import { LibraryController, type ModelLibrary } from "./library-controller";
 import { cachedCopy, endpointOf } from "./library-state";

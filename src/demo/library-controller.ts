@@ -1,5 +1,4 @@
-import type { MemoryPlan } from "../index";
-import type { CachedModel } from "../protocol/cached-model";
+import type { CachedModel, MemoryPlan } from "../index";
 import { asCairnError } from "./as-cairn-error";
 import type { CuratedModel } from "./curated-models";
 import { cachedCopy, type LibraryState, type Reading, recommendedQuantization } from "./library-state";

@@ -1,5 +1,4 @@
-import type { CairnError, MemoryPlan } from "../index";
-import type { CachedModel } from "../protocol/cached-model";
+import type { CachedModel, CairnError, MemoryPlan } from "../index";
 import type { CuratedModel } from "./curated-models";
 import { HUB_ENDPOINT, type HubAccess, type Quantization, type RemoteModel } from "./remote-model";
 

@@ -1,5 +1,5 @@
 import { html, nothing, type TemplateResult } from "lit";
-import type { CachedModel } from "../protocol/cached-model";
+import type { CachedModel } from "../index";
 import type { CuratedModel } from "./curated-models";
 import { describeError } from "./error-texts";
 import { countOf, formatAboutBytes, formatBytes } from "./format";

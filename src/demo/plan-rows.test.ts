@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { CachedModel } from "../protocol/cached-model";
+import type { CachedModel } from "../index";
 import { planRows } from "./plan-rows";
 import { SAMPLE_PLAN } from "./sample-plan.fixture";
 

@@ -1,5 +1,4 @@
-import type { MemoryPlan } from "../index";
-import type { CachedModel } from "../protocol/cached-model";
+import type { CachedModel, MemoryPlan } from "../index";
 import { countOf, formatBytes, formatParameters } from "./format";
 
 export interface PlanRow {

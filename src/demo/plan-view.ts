@@ -1,6 +1,5 @@
 import { html, nothing, type TemplateResult } from "lit";
-import type { CairnError, MemoryPlan } from "../index";
-import type { CachedModel } from "../protocol/cached-model";
+import type { CachedModel, CairnError, MemoryPlan } from "../index";
 import { describeError } from "./error-texts";
 import { formatBytes } from "./format";
 import { tokenField } from "./hub-fields";
@@ -74,7 +73,7 @@ function wayOn(plan: MemoryPlan, model: RemoteModel, copy: CachedModel | null, {
 
 function wayBack(error: CairnError, hub: HubAccess, { setHub, planAgain }: PlanActions): TemplateResult {
   return html`<form @submit=${(event: Event) => again(event, planAgain)}>
-    ${(error.code as string) === "gated_model" ? tokenField("plan", hub, setHub) : nothing}
+    ${error.code === "gated_model" ? tokenField("plan", hub, setHub) : nothing}
     <div class="actions"><button class="button">Try again</button></div>
   </form>`;
 }
