@@ -12,7 +12,7 @@ interface Layer {
 /** docs/architecture.md draws these. Every layer may also import util, and types of sampling and protocol. */
 const LAYERS: Readonly<Record<string, Layer>> = {
   index: { values: ["api", "util/errors"] },
-  api: { values: ["protocol"] },
+  api: { values: ["protocol", "loader/cache/cached-models"] },
   protocol: { values: [] },
   worker: { values: ["protocol", "engine", "offload/storage"] },
   engine: { values: ["scheduler", "kv", "offload", "runner", "models", "loader", "tokenizer", "sampling", "gpu"] },

@@ -269,6 +269,17 @@ describe("createEngine's options", () => {
   it.each([
     [{ model: undefined }, "model"],
     [{ model: "https://models.test/tiny" }, "model"],
+    [{ model: "https://user:secret@models.test/tiny/" }, "model"],
+    [{ model: "owner/../name" }, "model"],
+    [{ model: "../name" }, "model"],
+    [{ model: "owner/name", hub: "main" }, "hub"],
+    [{ model: "owner/name", hub: { endpoint: "hub.test" } }, "hub.endpoint"],
+    [{ model: "owner/name", hub: { endpoint: "https://a:b@hub.test" } }, "hub.endpoint"],
+    [{ model: "owner/name", hub: { revision: "../main" } }, "hub.revision"],
+    [{ model: "owner/name", hub: { token: "hf_a\nb" } }, "hub.token"],
+    [{ hub: {} }, "hub"],
+    [{ cache: "no" }, "cache"],
+    [{ model: [new File([], "config.json")], cache: true }, "cache"],
     [{ model: "" }, "model"],
     [{ model: "tiny/" }, "model"],
     [{ model: "https://models.test/?dir=/" }, "model"],
@@ -292,8 +303,36 @@ describe("createEngine's options", () => {
   it.each([
     [{ modelUrl: "x" }, "modelUrl"],
     [{ adapter: { vendor: "x" } }, "adapter.vendor"],
+    [{ model: "owner/name", hub: { branch: "main" } }, "hub.branch"],
   ])("refuses the unknown name in %j", async (options, param) => {
     await expect(create(options)).rejects.toMatchObject({ code: "unsupported_parameter", data: { param } });
+  });
+
+  it.each([
+    [{}, { endpoint: "https://huggingface.co", revision: "main", token: null }],
+    [
+      { hub: { endpoint: "https://hub.test/mirror/", revision: "refs/pr/1", token: "hf_x" }, cache: false },
+      { endpoint: "https://hub.test/mirror", revision: "refs/pr/1", token: "hf_x", cache: false },
+    ],
+  ])("takes a hub's id with %j", async (options, expected) => {
+    let source: unknown;
+    load = async ({ model }) => {
+      source = model;
+      return new FakeEngine();
+    };
+    await create({ model: "owner/na.me-1", ...options });
+    expect(source).toEqual({ kind: "hub", repo: "owner/na.me-1", ...expected });
+  });
+
+  it.each([
+    [{}, 1],
+    [{ cache: false }, 0],
+    [{ model: [new File(["{}"], "config.json")] }, 0],
+  ])("asks the browser to keep the files of %j", async (options, numAsked) => {
+    const persist = vi.fn(async () => true);
+    vi.stubGlobal("navigator", { storage: { persist } });
+    await create(options);
+    expect(persist).toHaveBeenCalledTimes(numAsked);
   });
 
   it("takes files, and null for absent", async () => {

@@ -64,6 +64,22 @@ const TEXTS: Readonly<Record<ErrorCode, ErrorText>> = {
     advice: "Check the connection, then try again. What has arrived of a download is kept.",
     remedy: "retry",
   },
+  gated_model: {
+    headline: "The hub does not hand out this model",
+    advice:
+      "It may be gated or private, or not exist. Accept its licence on its page at the hub, and enter an access token of your account.",
+    remedy: "other-model",
+  },
+  integrity: {
+    headline: "A file arrived damaged",
+    advice: "It was fetched twice, and was not what the server announced. Try again later, or open another model.",
+    remedy: "retry",
+  },
+  busy: {
+    headline: "The model is being loaded",
+    advice: "This tab or another one reads its files. Wait until it is ready, then try again.",
+    remedy: "retry",
+  },
   invalid_config: {
     headline: "config.json cannot be used",
     advice: BROKEN_FILES,

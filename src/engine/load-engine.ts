@@ -65,7 +65,19 @@ export async function loadEngineParts(init: EngineInit, context: LoadContext): P
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
   const checkpoint = await readCheckpoint(init, context.signal);
+  try {
+    return await loadCheckpoint(checkpoint, init, engineConfig, context);
+  } finally {
+    checkpoint.files.close();
+  }
+}
 
+async function loadCheckpoint(
+  checkpoint: Checkpoint,
+  init: EngineInit,
+  engineConfig: EngineConfig,
+  context: LoadContext,
+): Promise<LoadedParts> {
   context.onProgress({ phase: "device", loaded: 0, total: 0 });
   const { geometry, adapter, memory } = await planEngine(init, engineConfig, checkpoint, context.gpu);
   if (memory.refusal) throw memory.refusal;
@@ -206,9 +218,12 @@ function engineInfo(
     hasChatTemplate: chatTemplate !== null,
     adapter,
     features,
-    warnings: generation.unsupportedFields.map(
-      (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
-    ),
+    warnings: [
+      ...files.warnings,
+      ...generation.unsupportedFields.map(
+        (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
+      ),
+    ],
   };
 }
 
@@ -220,6 +235,11 @@ async function uploadWeights(
   { maxPieceBytes }: EngineConfig,
   { signal, onProgress }: LoadContext,
 ): Promise<string> {
+  const weightFiles = [...layout.tensors].flatMap((name) => weightMap.get(name)?.file ?? []);
+  await files.fetchAll([...new Set(weightFiles)], {
+    signal,
+    onProgress: (bytes) => onProgress({ phase: "download", ...bytes }),
+  });
   const hashes = new Map<string, string>();
   const pieces = streamWeights(files, weightMap, {
     names: layout.tensors,

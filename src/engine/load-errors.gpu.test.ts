@@ -227,15 +227,18 @@ describe.skipIf(!dawn)("loading from a server refuses", () => {
     expect(watched.devices).toHaveLength(numDevices + 1);
   });
 
-  it("a connection that breaks while the weights stream", async () => {
+  it("a connection that breaks while the weights stream, where the rest is refused", async () => {
     const serveModel = serveFiles(DEMO_MODEL);
+    let isBroken = false;
     await using server = await startTestServer((request, response) => {
+      if (isBroken) return response.writeHead(401).end();
       if (fileOf(request) !== WEIGHTS || request.headers.range) return serveModel(request, response);
+      isBroken = true;
       response.writeHead(200, { "content-length": weightBytes.length });
       response.write(weightBytes.subarray(0, 2_000_000), () => response.destroy());
     });
     const refusal = await refusalOf(loadTestEngine(watched.gpu, { model: { kind: "url", url: server.url } }));
-    expect(refusal).toMatchObject({ code: "network", data: { file: WEIGHTS } });
+    expect(refusal).toMatchObject({ code: "network", data: { file: WEIGHTS, status: 401 } });
   });
 });
 
@@ -394,7 +397,7 @@ describe("a browser without a GPU", () => {
 describe.skipIf(!dawn)("after all these failures", () => {
   it("a good load answers", async () => {
     await using server = await startTestServer(serveFiles(DEMO_MODEL));
-    const engine = await loadTestEngine(watched.gpu, { model: { kind: "url", url: server.url } });
+    const engine = await loadTestEngine(watched.gpu, { model: { kind: "url", url: server.url, cache: false } });
     expect(engine.info).toMatchObject({ modelId: "tiny", vocabSize: 2048, warnings: [] });
     await expectServing(engine);
     engine.dispose();

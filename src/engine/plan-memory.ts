@@ -43,6 +43,7 @@ export async function planEngine(
 export async function planMemory(init: EngineInit, context: { gpu: GPU; signal: AbortSignal }): Promise<MemoryPlan> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   const outline = await readOutline(init, context.signal);
+  outline.files.close();
   const { geometry, adapter, memory } = await planEngine(init, engineConfig, outline, context.gpu);
   throwIfAborted(context.signal);
   if (memory.refusal && memory.longestModelLen === 0) throw memory.refusal;

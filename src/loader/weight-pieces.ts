@@ -5,9 +5,6 @@ import { invalidSafetensors } from "./safetensors";
 import type { TensorInfo, WeightMap, WeightPiece } from "./weight-map";
 import { type FileHash, FileHasher } from "./weights-hash";
 
-/** A source may know the hash of a file's bytes, which then is not taken. */
-type HashedFiles = ModelFiles & { readonly knownHash?: (file: string) => FileHash | null };
-
 export interface StreamWeightsOptions {
   /** The tensors wanted; the others are skipped as they pass. */
   readonly names: ReadonlySet<string>;
@@ -16,7 +13,7 @@ export interface StreamWeightsOptions {
   readonly signal?: AbortSignal;
   /** Bytes of the wanted tensors read so far, and of all of them, over all files. At most once a MiB, and at the end. */
   readonly onProgress?: (file: string, loaded: number, total: number) => void;
-  /** Called once for every file that holds a wanted tensor, after its last piece. Such files are then read to their end. */
+  /** Called once for every file that holds a wanted tensor, after its last piece. Files whose hash the source does not know are then read to their end. */
   readonly onFileHash?: (file: string, hash: FileHash) => void;
 }
 
@@ -29,7 +26,7 @@ const PROGRESS_STEP_BYTES = 1024 * 1024;
  * { file, reason } when a file ends early, `network`, `aborted`.
  */
 export async function* streamWeights(
-  files: HashedFiles,
+  files: ModelFiles,
   weightMap: WeightMap,
   { names, maxPieceBytes = DEFAULT_MAX_PIECE_BYTES, signal, onProgress, onFileHash }: StreamWeightsOptions,
 ): AsyncGenerator<WeightPiece, void, undefined> {
@@ -38,7 +35,7 @@ export async function* streamWeights(
   const buffer = new Uint8Array(Math.max(0, ...tensors.map((tensor) => largestPieceBytes(tensor, maxPieceBytes))));
   const progress = new Progress(tensors, onProgress);
   for (const [file, fileTensors] of tensorsByFile) {
-    const knownHash = files.knownHash?.(file) ?? null;
+    const knownHash = files.knownHash(file);
     const hasher = onFileHash && knownHash === null ? new FileHasher() : null;
     const { size, body } = await files.stream(file, { signal });
     const onBytes = hasher ? (bytes: Uint8Array) => hasher.update(bytes) : undefined;

@@ -10,10 +10,21 @@ export interface AdapterOptions {
   readonly forceFallback?: boolean;
 }
 
-/** Where a model's files come from, as plain data. `url` is absolute and ends in a slash. */
+/** Where a model's files come from, as plain data. `cache`: keep them in this browser; true unless given. */
 export type ModelSource =
-  | { readonly kind: "url"; readonly url: string }
-  | { readonly kind: "files"; readonly files: readonly File[] };
+  /** `repo` is "owner/name", `endpoint` an absolute URL without a slash at its end. */
+  | {
+      readonly kind: "hub";
+      readonly repo: string;
+      readonly endpoint: string;
+      readonly revision: string;
+      readonly token: string | null;
+      readonly cache?: boolean;
+    }
+  /** `url` is absolute and ends in a slash. */
+  | { readonly kind: "url"; readonly url: string; readonly cache?: boolean }
+  | { readonly kind: "files"; readonly files: readonly File[] }
+  | { readonly kind: "directory"; readonly directory: FileSystemDirectoryHandle };
 
 /** What weights are quantized to while they load. */
 export type Quantization = "q8_0" | "q4_0";
@@ -46,7 +57,7 @@ export interface LoadProgress {
 
 /** What an engine that is ready says about itself. */
 export interface EngineInfo {
-  /** Last path segment of the URL or the folder's name. */
+  /** The hub's id, the last path segment of the URL, or the folder's name. */
   readonly modelId: string;
   readonly architecture: string;
   readonly numParameters: number;
@@ -61,7 +72,7 @@ export interface EngineInfo {
   readonly hasChatTemplate: boolean;
   readonly adapter: { readonly vendor: string; readonly architecture: string; readonly description: string };
   readonly features: { readonly f16: boolean; readonly subgroups: boolean };
-  /** What the model's files ask for and Cairn does not do, in sentences for a person; usually empty. */
+  /** What the model's files ask for and Cairn does not do, and why they are not kept; in sentences for a person, usually none. */
   readonly warnings: readonly string[];
 }
 

@@ -8,8 +8,11 @@ export type ErrorCode =
   | "aborted" // the caller's signal; `name` is "AbortError"
   | "numerical" // the model produced NaN or infinity; data: { position }
   // The model
-  | "model_file_missing" // data: { file, status? }
+  | "model_file_missing" // data: { file, status? }; where a hub has no such model { repo, revision, status }
   | "network" // a file could not be fetched; data: { file, status? }
+  | "gated_model" // the hub wants a token that may read this model; data: { repo, status, hasToken }
+  | "integrity" // a file arrived damaged twice; data: { file, expected, actual }, SHA-256 in hex or sizes in bytes
+  | "busy" // the model is being loaded, here or in another tab; data: { key }
   | "invalid_config" // config.json is not usable; data: { field, value? }
   | "invalid_tokenizer" // data: { file }
   | "invalid_safetensors" // a truncated or lying header; data: { file, reason }
