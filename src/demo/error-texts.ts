@@ -56,12 +56,12 @@ const TEXTS: Readonly<Record<ErrorCode, ErrorText>> = {
   model_file_missing: {
     headline: "A file of the model is missing",
     advice:
-      "A model folder holds config.json, tokenizer.json and one or more .safetensors files, as on Hugging Face. Choose the folder that holds them.",
+      "A model holds config.json, tokenizer.json and one or more .safetensors files, as on Hugging Face. Check its name, or choose the folder that holds them.",
     remedy: "other-model",
   },
   network: {
     headline: "A file could not be fetched",
-    advice: "Check the connection to the server that serves this page, then try again.",
+    advice: "Check the connection, then try again. What has arrived of a download is kept.",
     remedy: "retry",
   },
   gated_model: {
