@@ -567,4 +567,28 @@ export const MUTANTS = [
     testFile: "src/kernels/kernels.gpu.test.ts",
     test: "embed: q8_0 and q4_0, widths that no block divides, by slices (f32, workgroup memory)",
   },
+  {
+    name: "counts are not kept over a preemption",
+    file: "src/scheduler/step-plan.ts",
+    find: "outputTokenIds: [...outputTokenIds] }",
+    replace: "outputTokenIds: outputTokenIds.slice(0, 0) }",
+    testFile: "src/scheduler/scenarios-preemption.test.ts",
+    test: "'outputs one step late' a new row of a request with penalties brings all ids that are known, of no other request any",
+  },
+  {
+    name: "the prompt counts as output",
+    file: "src/kernels/sampling-row.ts",
+    find: "counts[id] = 0x80000000;",
+    replace: "counts[id] = 0x80000001;",
+    testFile: "src/engine/sampling.gpu.test.ts",
+    test: "penalties, logit bias and logprobs on the GPU requests of different settings in one batch, two steps in flight: each as the reference says",
+  },
+  {
+    name: "logprobs go out before their text",
+    file: "src/engine/text-logprobs.ts",
+    find: "textOffset < textLength",
+    replace: "textOffset <= textLength",
+    testFile: "src/engine/engine.test.ts",
+    test: "a request's way through the engine gives logprobs where asked, with the text in which each token begins; EOS and stop strings have none",
+  },
 ];

@@ -406,11 +406,11 @@ describe.skipIf(!dawn)("after all these failures", () => {
   });
 
   it("what generation_config.json asks for and Cairn does not do is a warning", async () => {
-    const generation = jsonFile({ eos_token_id: [1, 5], repetition_penalty: 1.2 });
+    const generation = jsonFile({ eos_token_id: [1, 5], no_repeat_ngram_size: 3 });
     const files = { ...DEMO_MODEL, "generation_config.json": generation };
     const engine = await loadTestEngine(watched.gpu, { model: filesSource(files) });
     expect(engine.info.warnings).toEqual([
-      "generation_config.json sets repetition_penalty, which Cairn does not apply yet.",
+      "generation_config.json sets no_repeat_ngram_size, which Cairn does not apply yet.",
     ]);
     engine.dispose();
   });

@@ -88,6 +88,28 @@ describe.each(MODES)("$name", ({ maxInFlightSteps }) => {
     ]);
   });
 
+  test("a new row of a request with penalties brings all ids that are known, of no other request any", () => {
+    const driver = new Driver(maxInFlightSteps, { numBlocks: 5 });
+    const sampling = { ...NEUTRAL_SAMPLING, presencePenalty: 0.5 };
+    driver.add("a", 7, {
+      maxTokens: 3,
+      sampling: { ...NEUTRAL_SAMPLING, logitBias: new Map([[1, 1]]), numLogprobs: 3 },
+    });
+    const promptTokenIds = [11, 12, 13, 14, 15, 16, 17];
+    driver.add("b", promptTokenIds, { maxTokens: 4, usePrefixCache: false, sampling });
+    const seen: unknown[] = [];
+    while (driver.scheduler.hasUnfinished) {
+      const output = driver.schedule();
+      seen.push(...(output?.newRows ?? []).map(({ requestId, history }) => [requestId, history]));
+      if (!late || output === null || output.stepIndex > 0) driver.process();
+    }
+    expect(seen).toEqual([
+      ["a", null],
+      ["b", { promptTokenIds, outputTokenIds: [] }],
+      ["b", { promptTokenIds, outputTokenIds: [507, ...(late ? [] : [508])] }],
+    ]);
+  });
+
   test("the last of those that run gives way itself when it is the one that needs a block", () => {
     const driver = new Driver(maxInFlightSteps, { numBlocks: 6 });
     driver.add("a", 7, { maxTokens: 3 });
