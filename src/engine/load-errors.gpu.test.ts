@@ -318,7 +318,7 @@ describe.skipIf(!dawn)("memory", () => {
     const model = { kind: "url", url: server.url } as const;
     const init = { model, maxModelLen: 64, engine: { maxNumRunning: 200 } };
     const { code, data } = await refusalOf(loadTestEngine(narrow.gpu, init));
-    const [limit, buffer, needed] = ["maxStorageBufferBindingSize", "scratch.logits", 200 * 2048 * 4];
+    const [limit, buffer, needed] = ["maxStorageBufferBindingSize", "scratch.logits", 2 * 200 * 2048 * 4];
     const lengths = { maxModelLen: 64, longestModelLen: 0 };
     expect({ code, data }).toEqual({
       code: "device_limit",
