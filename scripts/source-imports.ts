@@ -66,6 +66,8 @@ function importOf(node: AstNode, path: string): SourceImport | null {
     case "ExportNamedDeclaration":
       return node.source ? { specifier: literal(node.source, path), typeOnly: node.exportKind === "type" } : null;
     case "ImportExpression":
+      // What lies in a blob is no file.
+      if (isNode(node.source) && node.source.name === "blobUrl") return null;
       return { specifier: literal(node.source, path), typeOnly: false };
     case "TSImportType":
       return { specifier: literal(node.source, path), typeOnly: true };

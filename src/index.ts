@@ -1,8 +1,16 @@
+export { type CachedModel, deleteCachedModel, listCachedModels } from "./api/cached-models";
 export { CairnEngine, type EngineInfo } from "./api/cairn-engine";
 export { CompletionStream } from "./api/completion-stream";
 export type { ChatCompletions, Completions, RequestOptions } from "./api/completions";
 export { createEngine } from "./api/create-engine";
-export type { AdapterOptions, CreateEngineOptions, EngineConfig, LoadProgress } from "./api/engine-options";
+export type {
+  AdapterOptions,
+  CreateEngineOptions,
+  EngineConfig,
+  HubOptions,
+  LoadProgress,
+  PlanMemoryOptions,
+} from "./api/engine-options";
 export type {
   KvCache,
   KvClearOptions,
@@ -13,4 +21,5 @@ export type {
   TokensByTier,
 } from "./api/kv-cache";
 export type * from "./api/openai-types";
+export { type MemoryPlan, planMemory } from "./api/plan-memory";
 export { CairnError, type ErrorCode, type ErrorData } from "./util/errors";

@@ -8,6 +8,11 @@ export async function startWorker(workerUrl: string | URL | null): Promise<Worke
   return workerUrl === null ? startFromBlob() : construct(workerUrl);
 }
 
+/** The self-test for a worker of the package's own script. */
+export async function loadSelfTestSource(): Promise<string> {
+  return (await import("virtual:cairn-self-test-source")).default;
+}
+
 async function startFromBlob(): Promise<Worker> {
   const { default: source } = await import("virtual:cairn-worker-source");
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));

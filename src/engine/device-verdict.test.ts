@@ -1,57 +1,67 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { parseModelConfig } from "../models/parse-config";
+import type { SelfTestSubject } from "../runner/self-test/self-test";
 import { mapVerdicts } from "../testing/map-verdicts";
-import { chooseVariant, type DeviceVariant, type DeviceVerdict } from "./device-verdict";
+import { CairnError } from "../util/errors";
+import { deviceVerdict } from "./device-verdict";
 
-const ALL = { f16: true, subgroups: true };
-const name = ({ f16, subgroups }: DeviceVariant) => `${f16 ? "f16" : "f32"} ${subgroups ? "subgroups" : "memory"}`;
+const config = parseModelConfig(
+  {
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+    hidden_size: 64,
+    intermediate_size: 128,
+    num_attention_heads: 4,
+    num_hidden_layers: 1,
+    vocab_size: 100,
+    max_position_embeddings: 512,
+    rms_norm_eps: 1e-5,
+  },
+  null,
+);
 
-/** A GPU on which only variants that the test names are right. */
-function scripted(right: (variant: DeviceVariant) => boolean) {
-  const tried: string[] = [];
-  const findFault = async (variant: DeviceVariant) => {
-    tried.push(name(variant));
-    return right(variant) ? null : { kernel: "gemv", error: 0.25 };
-  };
-  return { tried, findFault };
+/** What a verdict depends on, and a device and pipelines that must not be touched. */
+function subjectOn(description: string): SelfTestSubject {
+  return {
+    gpu: { adapter: { vendor: "v", architecture: "a", description } },
+    config,
+    layout: { linears: new Map() },
+    geometry: { dtype: "f16" },
+    variant: { f16: true, subgroups: true },
+    gemvUpToTokens: 8,
+    fusedNorm: true,
+  } as unknown as SelfTestSubject;
 }
 
-test("a device that computes right keeps all that it has", async () => {
-  const { tried, findFault } = scripted(() => true);
-  const verdict = await chooseVariant(ALL, "key", mapVerdicts(), findFault);
-  expect(verdict).toEqual({ variant: ALL, warnings: [] });
-  expect(tried).toEqual(["f16 subgroups"]);
-});
+const VERDICT = { variant: { f16: true, subgroups: false }, warnings: ["wrong"] };
 
-test("first subgroups go, then f16, then both, and each that went is named", async () => {
-  const { tried, findFault } = scripted(({ f16, subgroups }) => !f16 && !subgroups);
-  const { variant, warnings } = await chooseVariant(ALL, "key", mapVerdicts(), findFault);
-  expect(variant).toEqual({ f16: false, subgroups: false });
-  expect(tried).toEqual(["f16 subgroups", "f16 memory", "f32 subgroups", "f32 memory"]);
-  expect(warnings).toEqual([
-    "This GPU gave wrong results with 16-bit arithmetic and subgroups, in gemv (error 0.25): switched off.",
-    "This GPU gave wrong results with 16-bit arithmetic, in gemv (error 0.25): switched off.",
-    "This GPU gave wrong results with subgroups, in gemv (error 0.25): switched off.",
-  ]);
-});
-
-test("where all are wrong, the error names the kernel, each variant was tried once, and nothing is remembered", async () => {
+test("a verdict is remembered by device, and then the self-test is not even loaded", async () => {
   const memory = mapVerdicts();
-  const { tried, findFault } = scripted(() => false);
-  await expect(chooseVariant({ f16: true, subgroups: false }, "key", memory, findFault)).rejects.toMatchObject({
-    code: "device_incorrect",
-    data: { kernel: "gemv", error: 0.25 },
-  });
-  expect(tried).toEqual(["f16 memory", "f32 memory"]);
-  expect(await memory.get("key")).toBeNull();
+  const loadSelfTest = vi.fn(async () => async () => VERDICT);
+  const find = (description: string) => deviceVerdict(subjectOn(description), memory, loadSelfTest);
+  expect(await find("one")).toEqual(VERDICT);
+  expect(await find("one")).toEqual(VERDICT);
+  expect(loadSelfTest).toHaveBeenCalledTimes(1);
+  await find("other");
+  expect(loadSelfTest).toHaveBeenCalledTimes(2);
 });
 
-test("a verdict is remembered under its key", async () => {
+test("a self-test that cannot be loaded is a warning, and tried again the next time", async () => {
   const memory = mapVerdicts();
-  const { tried, findFault } = scripted(({ subgroups }) => !subgroups);
-  const choose = (key: string): Promise<DeviceVerdict> => chooseVariant(ALL, key, memory, findFault);
-  const first = await choose("one");
-  expect(await choose("one")).toEqual(first);
-  expect(tried).toHaveLength(2);
-  await choose("other");
-  expect(tried).toHaveLength(4);
+  const refuse = () => Promise.reject(new TypeError("blob: is not allowed"));
+  const verdict = await deviceVerdict(subjectOn("one"), memory, refuse);
+  expect(verdict.variant).toEqual({ f16: true, subgroups: true });
+  expect(verdict.warnings).toEqual([expect.stringMatching(/not tested.*blob: is not allowed/)]);
+  expect(await deviceVerdict(subjectOn("one"), memory, async () => async () => VERDICT)).toEqual(VERDICT);
+});
+
+test("a device that is wrong in every variant fails each load anew", async () => {
+  const memory = mapVerdicts();
+  const judge = vi.fn(() => Promise.reject(new CairnError("device_incorrect", "wrong")));
+  for (let load = 0; load < 2; load++) {
+    await expect(deviceVerdict(subjectOn("one"), memory, async () => judge)).rejects.toMatchObject({
+      code: "device_incorrect",
+    });
+  }
+  expect(judge).toHaveBeenCalledTimes(2);
 });

@@ -1,20 +1,29 @@
 import { expect, it } from "vitest";
 import { configWithWindows, geometryWithWindows } from "../kv/geometry.fixture";
-import type { EngineInit } from "../protocol/messages";
+import { weightPlan } from "../models/registry";
+import type { WeightLayout } from "../models/weight-layout";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { Request } from "../scheduler/request";
 import { Scheduler } from "../scheduler/scheduler";
-import type { Checkpoint } from "./checkpoint";
 import { resolveEngineConfig } from "./engine-config";
-import { makeMemoryPlan, makeSchedulerOptions } from "./engine-sizes";
+import { makeSchedulerOptions } from "./engine-sizes";
+import { divideEngineMemory } from "./plan-memory";
 
-const INIT: EngineInit = { model: { kind: "files", files: [] }, maxModelLen: 512 };
+const INIT = { maxModelLen: 512 };
+const NO_WEIGHTS: WeightLayout = {
+  linears: new Map(),
+  tensors: new Set(),
+  numParameters: 0,
+  bytes: 0,
+  quantization: null,
+};
 
 /** Fills the context. */
 const longest = () =>
   new Request({
     requestId: "longest",
     promptTokenIds: new Array(511).fill(7),
-    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] },
+    sampling: NEUTRAL_SAMPLING,
     maxTokens: 1,
     eosTokenIds: [],
   });
@@ -28,9 +37,12 @@ it.each([
   "with windows %j and %j the least pool of the plan is what the scheduler asks for one whole context",
   (windows, overrides) => {
     const engineConfig = resolveEngineConfig(overrides);
-    const checkpoint = { config: configWithWindows(windows), layout: { bytes: 0 } } as Checkpoint;
+    const config = configWithWindows(windows);
+    const outline = { config, plan: weightPlan(config), layout: NO_WEIGHTS };
     const geometry = geometryWithWindows(windows);
-    const { minBlocks, maxModelLen } = makeMemoryPlan(INIT, engineConfig, checkpoint, geometry);
+    const { minBlocks, maxModelLen } = divideEngineMemory(INIT, engineConfig, outline, geometry, {
+      maxBindingBytes: 2 ** 27,
+    });
     const schedulerWith = (numBlocks: number) =>
       new Scheduler(makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen));
     const scheduler = schedulerWith(minBlocks);

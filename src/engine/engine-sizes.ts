@@ -1,38 +1,9 @@
 import type { KvGeometry } from "../kv/geometry";
-import { type MemoryPlan, planMemory } from "../loader/memory-plan";
 import type { ModelConfig } from "../models/config";
-import { type ScratchSizes, scratchBytes } from "../models/scratch";
+import type { ScratchSizes } from "../models/scratch";
 import type { EngineConfig } from "../protocol/engine-config";
-import type { EngineInit } from "../protocol/messages";
-import { kvTransfersBytes } from "../runner/kv-transfers";
 import { type StepBufferSizes, stepBufferSizes } from "../runner/step-buffer";
-import { stepStateBytes } from "../runner/step-state";
-import { maxUnprocessedTokens, type SchedulerOptions } from "../scheduler/scheduler-options";
-import type { Checkpoint } from "./checkpoint";
-import { hostCacheBytes } from "./make-offload";
-
-/** Divides the GPU's memory; see planMemory for what it throws. */
-export function makeMemoryPlan(
-  init: EngineInit,
-  engineConfig: EngineConfig,
-  { config, layout }: Checkpoint,
-  geometry: KvGeometry,
-): MemoryPlan {
-  return planMemory({
-    geometry,
-    weightBytes: layout.bytes,
-    scratchBytes: (maxModelLen) =>
-      scratchBytes(config, scratchSizes(engineConfig, maxModelLen)) +
-      stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen)) +
-      (hostCacheBytes(engineConfig) > 0 ? kvTransfersBytes(geometry, engineConfig.numStagingSlots) : 0),
-    maxModelLen: init.maxModelLen ?? null,
-    kvCacheBytes: engineConfig.kvCacheBytes,
-    gpuMemoryBytes: engineConfig.gpuMemoryBytes,
-    maxPositionEmbeddings: config.maxPositionEmbeddings,
-    maxNumRunning: engineConfig.maxNumRunning,
-    maxUnprocessedTokens: maxUnprocessedTokens(engineConfig),
-  });
-}
+import type { SchedulerOptions } from "../scheduler/scheduler-options";
 
 export function scratchSizes(engineConfig: EngineConfig, maxModelLen: number): ScratchSizes {
   return { maxTokens: engineConfig.maxNumBatchedTokens, maxRows: engineConfig.maxNumRunning, maxModelLen };

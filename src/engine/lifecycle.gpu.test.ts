@@ -5,6 +5,7 @@ import { DEMO_MODEL, expectServing, GREETING, loadTestEngine, TestRequest } from
 import { WatchedGpu } from "../testing/watched-gpu";
 import { EngineService } from "../worker/engine-service";
 import { loadEngine } from "./load-engine";
+import { planMemory } from "./plan-memory";
 
 const dawn = await openDawnGpu();
 const init = { model: filesSource(DEMO_MODEL as FileBytes) };
@@ -67,13 +68,14 @@ describe.skipIf(!dawn)("dispose", () => {
 
   it("while the weights stream ends the load, through the worker's service", async () => {
     const watched = new WatchedGpu(dawn as GPU);
-    const service = new EngineService({ gpu: watched.gpu, load: loadEngine });
+    const service = new EngineService({ gpu: watched.gpu, load: loadEngine, plan: planMemory });
     let disposing: Promise<void> | null = null;
     const loading = service.init(
       init,
       ({ phase }) => {
         if (phase === "weights") disposing ??= service.dispose();
       },
+      null,
       null,
     );
     await expect(loading).rejects.toMatchObject({ code: "disposed" });

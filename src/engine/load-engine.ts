@@ -1,11 +1,12 @@
 import { Buffers } from "../gpu/buffers";
-import { type GpuDevice, requestDevice } from "../gpu/device";
+import type { GpuDevice } from "../gpu/device";
 import { PipelineCache } from "../gpu/pipeline-cache";
 import { Profiler } from "../gpu/profiler";
-import { type KvGeometry, makeKvGeometry } from "../kv/geometry";
-import type { MemoryPlan } from "../loader/memory-plan";
+import type { KvGeometry } from "../kv/geometry";
+import type { MemoryDivision } from "../loader/divide-memory";
 import { throwIfAborted } from "../loader/read-errors";
 import { streamWeights } from "../loader/weight-pieces";
+import { hashWeights } from "../loader/weights-hash";
 import type { BuildContext } from "../models/build-context";
 import { buildDecoder } from "../models/decoder";
 import { allocateScratch } from "../models/scratch";
@@ -17,7 +18,8 @@ import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages"
 import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
 import { KvTransfers } from "../runner/kv-transfers";
-import { findWrongKernel } from "../runner/self-test/self-test";
+import type { DeviceVerdict } from "../runner/self-test/choose-variant";
+import type { JudgeDevice } from "../runner/self-test/judge-device";
 import type { DelayMap } from "../runner/staging-ring";
 import { allocateStepState } from "../runner/step-state";
 import type { StepObserver } from "../runner/step-trace";
@@ -25,26 +27,29 @@ import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { endOfTurnIds } from "../tokenizer/chat-template";
 import { type Checkpoint, readCheckpoint } from "./checkpoint";
-import { chooseVariant, type DeviceVerdict, type VerdictMemory, verdictKey } from "./device-verdict";
+import { deviceVerdict, type VerdictMemory } from "./device-verdict";
 import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
-import { makeMemoryPlan, makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
+import { makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
 import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
+import { planEngine } from "./plan-memory";
 import { browserVerdicts } from "./verdict-memory";
 
 export interface LoadContext {
   readonly gpu: GPU;
   readonly onProgress: (progress: LoadProgress) => void;
   readonly signal: AbortSignal;
+  /** Gets the self-test, which a device that it has judged needs no more. Left out, there is none. */
+  readonly loadSelfTest?: () => Promise<JudgeDevice>;
+  /** Where the self-test's verdict is kept, where not in the browser. */
+  readonly verdicts?: VerdictMemory;
   /** Sees the logits of every step; for tests. */
   readonly observeLogits?: LogitsObserver;
   /** Holds back the map of every store; for tests. */
   readonly delayMap?: DelayMap;
   /** Sees every step being submitted and landing; for tests. */
   readonly observeSteps?: StepObserver;
-  /** Where the self-test's verdict is kept, where not in the browser. */
-  readonly verdicts?: VerdictMemory;
 }
 
 export interface LoadedParts extends EngineParts {
@@ -67,13 +72,24 @@ export async function loadEngine(init: EngineInit, context: LoadContext): Promis
 export async function loadEngineParts(init: EngineInit, context: LoadContext): Promise<LoadedParts> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
-  const checkpoint = await readCheckpoint(init.model, context.signal);
-  const geometry = makeKvGeometry(checkpoint.config, init.kvDtype ?? "f16");
-  const memory = makeMemoryPlan(init, engineConfig, checkpoint, geometry);
+  const checkpoint = await readCheckpoint(init, context.signal);
+  try {
+    return await loadCheckpoint(checkpoint, init, engineConfig, context);
+  } finally {
+    checkpoint.files.close();
+  }
+}
 
+async function loadCheckpoint(
+  checkpoint: Checkpoint,
+  init: EngineInit,
+  engineConfig: EngineConfig,
+  context: LoadContext,
+): Promise<LoadedParts> {
   context.onProgress({ phase: "device", loaded: 0, total: 0 });
-  const { useF16, useSubgroups, profile } = engineConfig;
-  const gpu = await requestDevice(context.gpu, { ...init.adapter, useF16, useSubgroups, profile });
+  const { geometry, adapter, memory } = await planEngine(init, engineConfig, checkpoint, context.gpu);
+  if (memory.refusal) throw memory.refusal;
+  const gpu = await adapter.requestDevice();
   try {
     return await loadOnDevice(gpu, checkpoint, geometry, memory, engineConfig, context);
   } catch (error) {
@@ -86,7 +102,7 @@ async function loadOnDevice(
   gpu: GpuDevice,
   checkpoint: Checkpoint,
   geometry: KvGeometry,
-  memory: MemoryPlan,
+  memory: MemoryDivision,
   engineConfig: EngineConfig,
   context: LoadContext,
 ): Promise<LoadedParts> {
@@ -95,15 +111,15 @@ async function loadOnDevice(
   const best = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
   const hostMemory = makeHostMemory(geometry, engineConfig);
   const made = await makeRunner(gpu, best, checkpoint, geometry, memory, hostMemory, engineConfig, context);
-  const { runner, numBlocks, verdict } = made;
-  const { maxModelLen } = memory;
+  const { runner, numBlocks, weightsHash, verdict } = made;
+  const { maxModelLen, weightBytes } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
   const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, () => performance.now());
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
   const { bytes } = checkpoint.layout;
   context.onProgress({ phase: "ready", loaded: bytes, total: bytes });
   return {
-    info: engineInfo(gpu, verdict, checkpoint, geometry, numBlocks, maxModelLen),
+    info: engineInfo(gpu, verdict, checkpoint, geometry, { numBlocks, maxModelLen, weightBytes }),
     scheduler: new Scheduler(schedulerOptions, offload ? [offload.connector] : []),
     schedulerOptions,
     engineConfig,
@@ -115,20 +131,21 @@ async function loadOnDevice(
     eosTokenIds: [...new Set([...config.eosTokenIds, ...endOfTurn])],
     samplingDefaults: generation,
     maxModelLen,
+    weightsHash,
   };
 }
 
-/** Allocates everything, then streams the weights while the kernels compile and show what they compute. */
+/** Allocates everything, then streams the weights while the kernels compile and, at first, show what they compute. */
 async function makeRunner(
   gpu: GpuDevice,
   best: BuildContext["variant"],
   checkpoint: Checkpoint,
   geometry: KvGeometry,
-  { maxModelLen, numBlocks, minBlocks }: MemoryPlan,
+  { maxModelLen, numBlocks, minBlocks }: MemoryDivision,
   hostSlots: HostSlots | null,
   engineConfig: EngineConfig,
   context: LoadContext,
-): Promise<{ runner: GpuModelRunner; numBlocks: number; verdict: DeviceVerdict }> {
+): Promise<{ runner: GpuModelRunner; numBlocks: number; weightsHash: string; verdict: DeviceVerdict }> {
   const { config, plan, layout } = checkpoint;
   const { device, maxBindingBytes } = gpu;
   const buffers = new Buffers(device);
@@ -137,7 +154,7 @@ async function makeRunner(
   const sizes = stepSizes(engineConfig, config, geometry, maxModelLen);
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
-  const state = allocateStepState(buffers, sizes);
+  const state = await allocateStepState(buffers, sizes, config.vocabSize);
   const { numStagingSlots } = engineConfig;
   const delayMap = context.delayMap ?? null;
   const transfers =
@@ -146,12 +163,12 @@ async function makeRunner(
   // Compiles that began cannot be called back, and keep the next load waiting.
   throwIfAborted(context.signal);
   const { useGemvUpToTokens: gemvUpToTokens, useFusedNorm: fusedNorm } = engineConfig;
-  const subject = { gpu, config, plan, layout, geometry, variant: best, gemvUpToTokens, fusedNorm };
-  const judging = engineConfig.useSelfTest
-    ? chooseVariant(best, verdictKey(subject), context.verdicts ?? browserVerdicts, (variant) =>
-        findWrongKernel({ ...subject, variant, pipelines }),
-      )
-    : Promise.resolve({ variant: best, warnings: [] });
+  const subject = { gpu, pipelines, config, plan, layout, geometry, variant: best, gemvUpToTokens, fusedNorm };
+  const { loadSelfTest, verdicts = browserVerdicts } = context;
+  const judging =
+    engineConfig.useSelfTest && loadSelfTest
+      ? deviceVerdict(subject, verdicts, loadSelfTest)
+      : Promise.resolve({ variant: best, warnings: [] });
   const compiling = judging.then(({ variant }) =>
     buildDecoder(
       {
@@ -172,7 +189,7 @@ async function makeRunner(
     ),
   );
   compiling.catch(() => {}); // Reported below, after the upload.
-  await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
+  const weightsHash = await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
   context.onProgress({ phase: "compile", loaded: layout.bytes, total: layout.bytes });
   const stages = await compiling;
   const verdict = await judging;
@@ -196,7 +213,7 @@ async function makeRunner(
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();
   throwIfAborted(context.signal);
-  return { runner, numBlocks: pool.numBlocks, verdict };
+  return { runner, numBlocks: pool.numBlocks, weightsHash, verdict };
 }
 
 function engineInfo(
@@ -204,14 +221,14 @@ function engineInfo(
   verdict: DeviceVerdict,
   { files, config, layout, chatTemplate, generation }: Checkpoint,
   geometry: KvGeometry,
-  numBlocks: number,
-  maxModelLen: number,
+  { numBlocks, maxModelLen, weightBytes }: Pick<MemoryDivision, "numBlocks" | "maxModelLen" | "weightBytes">,
 ): EngineInfo {
   return {
     modelId: files.modelId,
     architecture: config.architecture,
     numParameters: layout.numParameters,
-    weightBytes: layout.bytes,
+    weightBytes,
+    quantization: layout.quantization ?? "none",
     vocabSize: config.vocabSize,
     maxModelLen,
     kvDtype: geometry.dtype,
@@ -222,6 +239,7 @@ function engineInfo(
     features: verdict.variant,
     warnings: [
       ...verdict.warnings,
+      ...files.warnings,
       ...generation.unsupportedFields.map(
         (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
       ),
@@ -229,18 +247,26 @@ function engineInfo(
   };
 }
 
+/** Returns the hash of the files' content. */
 async function uploadWeights(
   { device, health }: GpuDevice,
   { files, weightMap, layout }: Checkpoint,
   weights: ModelWeights,
   { maxPieceBytes }: EngineConfig,
   { signal, onProgress }: LoadContext,
-): Promise<void> {
+): Promise<string> {
+  const weightFiles = [...layout.tensors].flatMap((name) => weightMap.get(name)?.file ?? []);
+  await files.fetchAll([...new Set(weightFiles)], {
+    signal,
+    onProgress: (bytes) => onProgress({ phase: "download", ...bytes }),
+  });
+  const hashes = new Map<string, string>();
   const pieces = streamWeights(files, weightMap, {
     names: layout.tensors,
     maxPieceBytes,
     signal,
     onProgress: (file, loaded, total) => onProgress({ phase: "weights", file, loaded, total }),
+    onFileHash: (file, hash) => hashes.set(file, hash),
   });
   for await (const piece of pieces) {
     weights.upload(piece, tensorType(piece.tensor));
@@ -249,4 +275,5 @@ async function uploadWeights(
     health.throwIfFailed();
   }
   weights.finish();
+  return hashWeights(hashes);
 }

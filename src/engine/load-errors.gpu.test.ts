@@ -54,6 +54,8 @@ interface FileCase {
 
 const NORM = "model.norm.weight";
 const weightBytes = DEMO_MODEL[WEIGHTS];
+/** On the GPU: f16 matrices and f32 norms. */
+const WEIGHT_BYTES = 6_537_216 + (6 * (4 * 192 + 2 * 64) + 192) * 4;
 
 const FILE_CASES: readonly FileCase[] = [
   {
@@ -225,15 +227,18 @@ describe.skipIf(!dawn)("loading from a server refuses", () => {
     expect(watched.devices).toHaveLength(numDevices + 1);
   });
 
-  it("a connection that breaks while the weights stream", async () => {
+  it("a connection that breaks while the weights stream, where the rest is refused", async () => {
     const serveModel = serveFiles(DEMO_MODEL);
+    let isBroken = false;
     await using server = await startTestServer((request, response) => {
+      if (isBroken) return response.writeHead(401).end();
       if (fileOf(request) !== WEIGHTS || request.headers.range) return serveModel(request, response);
+      isBroken = true;
       response.writeHead(200, { "content-length": weightBytes.length });
       response.write(weightBytes.subarray(0, 2_000_000), () => response.destroy());
     });
     const refusal = await refusalOf(loadTestEngine(watched.gpu, { model: { kind: "url", url: server.url } }));
-    expect(refusal).toMatchObject({ code: "network", data: { file: WEIGHTS } });
+    expect(refusal).toMatchObject({ code: "network", data: { file: WEIGHTS, status: 401 } });
   });
 });
 
@@ -251,17 +256,21 @@ describe.skipIf(!dawn)("memory", () => {
       data: {
         neededBytes: expect.any(Number),
         availableBytes: 8_000_000,
-        weightBytes: 6_537_216,
+        weightBytes: WEIGHT_BYTES,
         kvCacheBytes: expect.any(Number),
+        stepStateBytes: expect.any(Number),
         scratchBytes: expect.any(Number),
-        longestMaxModelLen: 0,
+        stagingBytes: expect.any(Number),
+        maxModelLen: 1024,
+        longestModelLen: 0,
       },
     });
-    const { neededBytes, kvCacheBytes, scratchBytes } = data as Record<string, number>;
-    expect(neededBytes).toBe(6_537_216 + kvCacheBytes + scratchBytes);
-    for (const bytes of [neededBytes, 8_000_000, 6_537_216, kvCacheBytes, scratchBytes]) {
+    const { neededBytes, availableBytes, maxModelLen, longestModelLen, ...parts } = data as Record<string, number>;
+    expect(neededBytes).toBe(Object.values(parts).reduce((sum, bytes) => sum + bytes));
+    for (const bytes of [neededBytes, availableBytes, maxModelLen, ...Object.values(parts)]) {
       expect(message).toContain(String(bytes));
     }
+    expect(longestModelLen).toBe(0);
     const weightRequests = server.requests.filter(({ path }) => path.endsWith(WEIGHTS));
     expect(weightRequests).toEqual([{ path: "/models/tiny/model.safetensors", range: "bytes=0-262143" }]);
   });
@@ -269,11 +278,11 @@ describe.skipIf(!dawn)("memory", () => {
   it("a context that fits is named where the asked one does not", async () => {
     const init = { maxModelLen: 1024, engine: { gpuMemoryBytes: 12_600_000 } };
     const { code, data, message } = await refusalOf(loadTestEngine(watched.gpu, init));
-    const { longestMaxModelLen } = data as { longestMaxModelLen: number };
+    const { longestModelLen } = data as { longestModelLen: number };
     expect(code).toBe("out_of_memory");
-    expect(longestMaxModelLen).toBeGreaterThan(0);
-    expect(longestMaxModelLen).toBeLessThan(1024);
-    expect(message).toContain(`${longestMaxModelLen} tokens fit.`);
+    expect(longestModelLen).toBeGreaterThan(0);
+    expect(longestModelLen).toBeLessThan(1024);
+    expect(message).toContain(`${longestModelLen} tokens fit.`);
   });
 
   it("a pool that the device refuses is halved until it fits", async () => {
@@ -291,13 +300,32 @@ describe.skipIf(!dawn)("memory", () => {
     expect(picky.bufferBytes).toBe(0);
   });
 
-  it("a pool of which one layer fits no binding is halved too", async () => {
-    const init = { kvCacheBytes: 2 ** 40, engine: { maxNumRunning: 160, maxNumBatchedTokens: 512 } };
-    const engine = await loadTestEngine(watched.gpu, init);
-    const { maxStorageBufferBindingSize } = watched.device.limits;
-    expect(engine.info.kvCacheBytes / 2).toBeLessThanOrEqual(maxStorageBufferBindingSize);
+  it("a pool is as large as one layer of it may be in a binding", async () => {
+    const maxBindingBytes = 2_000_000;
+    const narrow = new WatchedGpu(dawn as GPU, { maxBindingBytes });
+    const engine = await loadTestEngine(narrow.gpu);
+    const { kvCacheBytes, numBlocks } = engine.info;
+    const layerBytes = kvCacheBytes / 2;
+    expect(layerBytes).toBeLessThanOrEqual(maxBindingBytes);
+    expect(layerBytes + layerBytes / numBlocks).toBeGreaterThan(maxBindingBytes);
     await expectServing(engine);
     engine.dispose();
+  });
+
+  it("a device whose bindings hold no row of logits is refused with the limit, before any weight is asked for", async () => {
+    await using server = await startTestServer(serveFiles(DEMO_MODEL));
+    const narrow = new WatchedGpu(dawn as GPU, { maxBindingBytes: 1_500_000 });
+    const model = { kind: "url", url: server.url } as const;
+    const init = { model, maxModelLen: 64, engine: { maxNumRunning: 200 } };
+    const { code, data } = await refusalOf(loadTestEngine(narrow.gpu, init));
+    const [limit, buffer, needed] = ["maxStorageBufferBindingSize", "scratch.logits", 2 * 200 * 2048 * 4];
+    const lengths = { maxModelLen: 64, longestModelLen: 0 };
+    expect({ code, data }).toEqual({
+      code: "device_limit",
+      data: { limit, needed, available: 1_500_000, buffer, ...lengths },
+    });
+    expect(narrow.devices).toEqual([]);
+    expect(server.requests.filter(({ path }) => path.endsWith(WEIGHTS))).toHaveLength(1);
   });
 
   it("a device that has no room for one context says how much it refused", async () => {
@@ -310,7 +338,7 @@ describe.skipIf(!dawn)("memory", () => {
     const { neededBytes, heldBytes } = refusal.data as Record<string, number>;
     expect(refusal.message).toContain(String(neededBytes));
     expect(refusal.message).toContain(String(heldBytes));
-    expect(heldBytes).toBeGreaterThan(6_537_216);
+    expect(heldBytes).toBeGreaterThan(WEIGHT_BYTES);
     expect(picky.numLiveDevices).toBe(0);
   });
 
@@ -342,6 +370,7 @@ describe.skipIf(!dawn)("an aborted load", () => {
 });
 
 describe("a browser without a GPU", () => {
+  const LIMITS = { maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 27 };
   const gpuWith = (requestAdapter: () => Promise<unknown>) => ({ requestAdapter }) as unknown as GPU;
 
   it("is told from one without WebGPU", async () => {
@@ -356,7 +385,7 @@ describe("a browser without a GPU", () => {
 
   it("says what the adapter said that gives no device", async () => {
     const requestDevice = () => Promise.reject(new TypeError("adapter is consumed"));
-    const gpu = gpuWith(async () => ({ features: new Set(), limits: {}, requestDevice }));
+    const gpu = gpuWith(async () => ({ features: new Set(), limits: LIMITS, requestDevice }));
     expect(await refusalOf(loadTestEngine(gpu))).toEqual({
       code: "gpu_error",
       data: { label: "device" },
@@ -368,7 +397,7 @@ describe("a browser without a GPU", () => {
 describe.skipIf(!dawn)("after all these failures", () => {
   it("a good load answers", async () => {
     await using server = await startTestServer(serveFiles(DEMO_MODEL));
-    const engine = await loadTestEngine(watched.gpu, { model: { kind: "url", url: server.url } });
+    const engine = await loadTestEngine(watched.gpu, { model: { kind: "url", url: server.url, cache: false } });
     expect(engine.info).toMatchObject({ modelId: "tiny", vocabSize: 2048, warnings: [] });
     await expectServing(engine);
     engine.dispose();
@@ -377,11 +406,11 @@ describe.skipIf(!dawn)("after all these failures", () => {
   });
 
   it("what generation_config.json asks for and Cairn does not do is a warning", async () => {
-    const generation = jsonFile({ eos_token_id: [1, 5], repetition_penalty: 1.2 });
+    const generation = jsonFile({ eos_token_id: [1, 5], no_repeat_ngram_size: 3 });
     const files = { ...DEMO_MODEL, "generation_config.json": generation };
     const engine = await loadTestEngine(watched.gpu, { model: filesSource(files) });
     expect(engine.info.warnings).toEqual([
-      "generation_config.json sets repetition_penalty, which Cairn does not apply yet.",
+      "generation_config.json sets no_repeat_ngram_size, which Cairn does not apply yet.",
     ]);
     engine.dispose();
   });

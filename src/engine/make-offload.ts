@@ -10,18 +10,22 @@ export interface Offload {
   readonly memory: HostMemory;
 }
 
-/** Bytes of RAM that the host tier may take; 0 where it is switched off. */
-export function hostCacheBytes({ useHostCache, usePrefixCache, hostCacheBytes }: EngineConfig): number {
-  if (!useHostCache || !usePrefixCache) return 0;
+/** Bytes of RAM that the host tier may take; 0 where it is switched off or its budget holds no chunk. */
+export function hostCacheBytes(geometry: KvGeometry, engineConfig: EngineConfig): number {
+  if (!engineConfig.useHostCache || !engineConfig.usePrefixCache) return 0;
   const { deviceMemory } = (globalThis.navigator ?? {}) as { readonly deviceMemory?: number };
-  return hostCacheBytes ?? defaultHostBytes(deviceMemory);
+  const maxBytes = engineConfig.hostCacheBytes ?? defaultHostBytes(deviceMemory);
+  return maxBytes < chunkBytes(geometry) ? 0 : maxBytes;
 }
 
-/** Null where the budget holds no chunk. Nothing is allocated before the first store. */
+/** Null where there is no host tier. Nothing is allocated before the first store. */
 export function makeHostMemory(geometry: KvGeometry, engineConfig: EngineConfig): HostMemory | null {
-  const chunkBytes = geometry.blocksPerChunk * geometry.pageBytes;
-  const maxBytes = hostCacheBytes(engineConfig);
-  return maxBytes < chunkBytes ? null : new HostMemory({ chunkBytes, maxBytes });
+  const maxBytes = hostCacheBytes(geometry, engineConfig);
+  return maxBytes === 0 ? null : new HostMemory({ chunkBytes: chunkBytes(geometry), maxBytes });
+}
+
+function chunkBytes({ blocksPerChunk, pageBytes }: KvGeometry): number {
+  return blocksPerChunk * pageBytes;
 }
 
 /** The scheduler's connector to a host tier over this memory. `numBlocks` is the GPU's pool. */

@@ -7,7 +7,7 @@ import { WatchedGpu } from "../testing/watched-gpu";
 
 const gpu = (await openDawnGpu()) as GPU;
 // One variant more or less is a minute on a software adapter.
-const engine = { useSelfTest: true, useF16: false };
+const engine = { useF16: false };
 const plain = { ...engine, useSubgroups: false };
 
 describe.skipIf(!gpu)("loading on a device that computes wrong results", () => {

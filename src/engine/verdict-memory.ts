@@ -1,7 +1,8 @@
-import type { DeviceVerdict, VerdictMemory } from "./device-verdict";
+import type { DeviceVerdict } from "../runner/self-test/choose-variant";
+import type { VerdictMemory } from "./device-verdict";
 
 /** A cache's keys are URLs; nothing is ever fetched from this one. */
-const urlOf = (key: string): string => `https://cairn.invalid/${key}`;
+const urlOf = (key: string): string => `https://cairn.invalid/?${encodeURIComponent(key)}`;
 
 /** Verdicts in the browser's Cache API. */
 export const browserVerdicts: VerdictMemory = {

@@ -37,8 +37,7 @@ function loadParts(gemma: TinyGemma) {
   const files = Object.fromEntries(tinyGemmaFiles(gemma).map(({ name, bytes }) => [name, bytes]));
   // Ids are all that the test gives and takes, but an engine wants a tokenizer.
   const model = filesSource({ ...files, "tokenizer.json": DEMO_MODEL["tokenizer.json"] });
-  const engine = { useGemvUpToTokens: 1, maxNumBatchedTokens: 16, useSelfTest: false };
-  const init: EngineInit = { model, kvDtype: "f32", engine };
+  const init: EngineInit = { model, kvDtype: "f32", engine: { useGemvUpToTokens: 1, maxNumBatchedTokens: 16 } };
   const context = { gpu: gpu as GPU, onProgress: () => {}, signal: new AbortController().signal };
   return loadEngineParts(init, context);
 }

@@ -14,6 +14,11 @@ export const MAP_MODE_READ = 0x1;
 
 const STORAGE = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST;
 
+/** Bytes of a buffer that was asked for with `size` bytes. */
+export function bufferBytes(size: number): number {
+  return roundUp(Math.max(size, 16), 16);
+}
+
 /** Makes and counts every buffer of a device, so that a leak is seen and a plan can be compared with what is held. */
 export class Buffers {
   readonly #device: GPUDevice;
@@ -36,7 +41,7 @@ export class Buffers {
   }
 
   create(label: string, size: number, usage: number): GPUBuffer {
-    const buffer = this.#device.createBuffer({ label, size: roundUp(Math.max(size, 16), 16), usage });
+    const buffer = this.#device.createBuffer({ label, size: bufferBytes(size), usage });
     this.#live.set(buffer, buffer.size);
     return buffer;
   }

@@ -16,16 +16,21 @@ export function inverseFrequencies({ theta, scaling }: RopeConfig, headDim: numb
   });
 }
 
+/** Bytes of a rope table. */
+export function ropeTableBytes(headDim: number, maxPositions: number): number {
+  return (256 + ceilDiv(maxPositions, 256)) * headDim * 4;
+}
+
 /**
  * (cos, sin) for the positions 0 to 255, then for the multiples of 256 below `maxPositions`: [256 + high, headDim / 2, 2].
  * Made in float64: `sin` in a shader may be off by 1e-3.
  */
 export function ropeTable(rope: RopeConfig, headDim: number, maxPositions: number): Float32Array<ArrayBuffer> {
   const frequencies = inverseFrequencies(rope, headDim);
-  const numHigh = ceilDiv(maxPositions, 256);
-  const table = new Float32Array((256 + numHigh) * headDim);
+  const table = new Float32Array(ropeTableBytes(headDim, maxPositions) / 4);
+  const numRows = table.length / headDim;
   let at = 0;
-  for (let row = 0; row < 256 + numHigh; row++) {
+  for (let row = 0; row < numRows; row++) {
     const position = row < 256 ? row : (row - 256) * 256;
     for (const frequency of frequencies) {
       table[at++] = Math.cos(position * frequency);

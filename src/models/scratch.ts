@@ -1,4 +1,4 @@
-import type { Buffers } from "../gpu/buffers";
+import { type Buffers, bufferBytes } from "../gpu/buffers";
 import { KV_SPLIT } from "../kernels/attention-decode";
 import { ceilDiv, roundUp } from "../util/math";
 import type { ModelConfig } from "./config";
@@ -25,6 +25,7 @@ export interface Scratch {
   readonly mlp: GPUBuffer;
   readonly partialOut: GPUBuffer;
   readonly partialStats: GPUBuffer;
+  /** [rows, vocab] of the model, then as many rows for what sampling makes of them; `logitRowCapacity` rows each. */
   readonly logits: GPUBuffer;
   /** Bound where a kernel's variant does not write. */
   readonly unused: GPUBuffer;
@@ -33,6 +34,11 @@ export interface Scratch {
 /** Elements from one logit row to the next. */
 export function logitsStride(vocabSize: number): number {
   return roundUp(vocabSize, 4);
+}
+
+/** Logit rows that there is room for in a step of at most `maxRows` requests. GEMV reads whole tiles of up to eight. */
+export function logitRowCapacity(maxRows: number): number {
+  return Math.max(maxRows, 8);
 }
 
 export function maxSplits(maxModelLen: number): number {
@@ -44,7 +50,7 @@ function elements(config: ModelConfig, sizes: ScratchSizes): Record<keyof Scratc
   const { hiddenSize, numHeads, numKvHeads, headDim, intermediateSize, vocabSize } = config;
   // GEMV reads whole tiles of up to eight tokens.
   const tokens = Math.max(sizes.maxTokens, 8);
-  const rows = Math.max(sizes.maxRows, 8);
+  const rows = logitRowCapacity(sizes.maxRows);
   const hidden = tokens * roundUp(hiddenSize, 8);
   const partials = sizes.maxRows * numHeads * maxSplits(sizes.maxModelLen);
   return {
@@ -58,13 +64,15 @@ function elements(config: ModelConfig, sizes: ScratchSizes): Record<keyof Scratc
     mlp: tokens * roundUp(intermediateSize, 8),
     partialOut: partials * headDim,
     partialStats: partials * 2,
-    logits: rows * logitsStride(vocabSize),
+    logits: 2 * rows * logitsStride(vocabSize),
     unused: 64,
   };
 }
 
-export function scratchBytes(config: ModelConfig, sizes: ScratchSizes): number {
-  return Object.values(elements(config, sizes)).reduce((sum, count) => sum + count * 4, 0);
+/** Bytes of each buffer. */
+export function scratchBytes(config: ModelConfig, sizes: ScratchSizes): Record<string, number> {
+  const counts = Object.entries(elements(config, sizes));
+  return Object.fromEntries(counts.map(([name, count]) => [`scratch.${name}`, bufferBytes(count * 4)]));
 }
 
 /** Rejects with `out_of_memory`. */

@@ -10,9 +10,9 @@ export interface KvPool {
 }
 
 /**
- * Allocates the pool with `numBlocks` blocks, or, where the GPU refuses or a layer of it fits no binding, with half as
- * many and so on, but never with fewer than `minBlocks`. Rejects with `out_of_memory` that says both sizes, or with
- * `device_limit` where one layer of `minBlocks` fits no binding.
+ * Allocates the pool with `numBlocks` blocks, or, where the GPU refuses, with half as many and so on, but never with
+ * fewer than `minBlocks`. Rejects with `out_of_memory` that says both sizes, or with `device_limit` where one layer of
+ * `numBlocks` fits no binding.
  */
 export async function allocateKvPool(
   buffers: Buffers,
@@ -22,8 +22,7 @@ export async function allocateKvPool(
   maxBindingBytes: number,
 ): Promise<KvPool> {
   for (let blocks = numBlocks; ; blocks = Math.max(minBlocks, Math.floor(blocks / 2))) {
-    const fitsBindings = blocks === minBlocks || blocks * geometry.layerSlotBytes <= maxBindingBytes;
-    const planes = fitsBindings && (await tryAllocate(buffers, makeKvPlanes(geometry, blocks, maxBindingBytes)));
+    const planes = await tryAllocate(buffers, makeKvPlanes(geometry, blocks, maxBindingBytes));
     if (planes) return { numBlocks: blocks, planes };
     if (blocks === minBlocks) {
       const neededBytes = minBlocks * geometry.pageBytes;

@@ -2,6 +2,7 @@ import { expose } from "comlink";
 import type { WorkerLike } from "../api/worker-connection";
 import { installErrorTransfer } from "../protocol/comlink-errors";
 import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
+import type { MemoryPlan } from "../protocol/memory-plan";
 import type { EngineInfo, EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
 import { CairnError, toWireError } from "../util/errors";
 import { EngineService, type ServedEngine } from "../worker/engine-service";
@@ -12,6 +13,7 @@ export const FAKE_INFO: EngineInfo = {
   architecture: "llama",
   numParameters: 10,
   weightBytes: 20,
+  quantization: "none",
   vocabSize: 100,
   maxModelLen: 64,
   kvDtype: "f16",
@@ -21,6 +23,25 @@ export const FAKE_INFO: EngineInfo = {
   adapter: { vendor: "none", architecture: "none", description: "none" },
   features: { f16: false, subgroups: false },
   warnings: [],
+};
+
+export const FAKE_PLAN: MemoryPlan = {
+  modelId: "tiny",
+  architecture: "llama",
+  numParameters: 10,
+  downloadBytes: 30,
+  weightBytes: 20,
+  kvCacheBytes: 1024,
+  kvBytesPer1000Tokens: 8064,
+  stepStateBytes: 1,
+  scratchBytes: 2,
+  stagingBytes: 3,
+  gpuBytes: 1050,
+  hostCacheBytes: 4096,
+  maxModelLen: 64,
+  longestModelLen: 128,
+  maxPositionEmbeddings: 128,
+  device: { maxBufferBytes: 2048, maxBindingBytes: 1024, features: { f16: false, subgroups: false } },
 };
 
 type Sink = (event: GenerateEvent) => void;
@@ -79,16 +100,18 @@ export type FakeLoad = (
   context: { onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
 ) => Promise<ServedEngine>;
 
-/** A Worker in the same thread: the real service behind real ports, with a loader of the test's own. */
+export type FakePlan = (init: EngineInit, context: { signal: AbortSignal }) => Promise<MemoryPlan>;
+
+/** A Worker in the same thread: the real service behind real ports, with a loader and a planner of the test's own. */
 export class FakeWorker extends EventTarget implements WorkerLike {
   readonly #channel = new MessageChannel();
   isTerminated = false;
 
   /** `api`: what the worker's script exposes, in place of the service. */
-  constructor(load: FakeLoad, api: object = new EngineService({ gpu: {}, load })) {
+  constructor(load: FakeLoad, api?: object, plan: FakePlan = async () => FAKE_PLAN) {
     super();
     installErrorTransfer();
-    expose(api, this.#channel.port2);
+    expose(api ?? new EngineService({ gpu: {}, load, plan }), this.#channel.port2);
     this.#channel.port1.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
   }
 

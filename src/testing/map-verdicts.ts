@@ -1,4 +1,5 @@
-import type { DeviceVerdict, VerdictMemory } from "../engine/device-verdict";
+import type { VerdictMemory } from "../engine/device-verdict";
+import type { DeviceVerdict } from "../runner/self-test/choose-variant";
 
 /** Verdicts for as long as a test wants them. */
 export function mapVerdicts(): VerdictMemory {

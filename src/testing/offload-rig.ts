@@ -47,8 +47,7 @@ export class OffloadRig {
   static async open(gpu: GPU, init: EngineInit): Promise<OffloadRig> {
     const logits = new Map<string, Float32Array[]>();
     const watched = new WatchedGpu(gpu);
-    const untested = { ...init, engine: { useSelfTest: false, ...init.engine } };
-    const parts = await loadEngineParts(untested, {
+    const parts = await loadEngineParts(init, {
       gpu: watched.gpu,
       onProgress: () => {},
       signal: new AbortController().signal,

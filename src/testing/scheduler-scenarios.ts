@@ -44,8 +44,7 @@ export class SchedulerScenarios {
 
   static async open(gpu: GPU, init: EngineInit): Promise<SchedulerScenarios> {
     const events: StepEvent[] = [];
-    const untested = { ...init, engine: { useSelfTest: false, ...init.engine } };
-    const parts = await loadEngineParts(untested, {
+    const parts = await loadEngineParts(init, {
       gpu,
       onProgress: () => {},
       signal: new AbortController().signal,

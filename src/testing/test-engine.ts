@@ -4,6 +4,7 @@ import type { Engine } from "../engine/engine";
 import { loadEngine } from "../engine/load-engine";
 import type { EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
 import type { LogitsObserver } from "../runner/gpu-model-runner";
+import { judgeDevice } from "../runner/self-test/judge-device";
 import type { WireError } from "../util/errors";
 import { type CertainCase, filesSource, readCertainCases, readDemoModel } from "./demo-model";
 
@@ -14,11 +15,12 @@ export interface LoadHooks {
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
   readonly observeLogits?: LogitsObserver;
+  /** With it, the self-test runs. */
   readonly verdicts?: VerdictMemory;
 }
 
-/** Without the GEMVs over several tokens, and untested, a software adapter is ready sooner. */
-const FEW_KERNELS = { useGemvUpToTokens: 1, useSelfTest: false };
+/** Without the GEMVs over several tokens a software adapter is ready sooner. */
+const FEW_KERNELS = { useGemvUpToTokens: 1 };
 
 /** An engine on the embedded model, unless `init` names another, with few kernels, unless it says otherwise. */
 export function loadTestEngine(gpu: GPU, init: Partial<EngineInit> = {}, hooks: LoadHooks = {}): Promise<Engine> {
@@ -30,6 +32,7 @@ export function loadTestEngine(gpu: GPU, init: Partial<EngineInit> = {}, hooks: 
       signal: hooks.signal ?? new AbortController().signal,
       observeLogits: hooks.observeLogits,
       verdicts: hooks.verdicts,
+      loadSelfTest: hooks.verdicts && (async () => judgeDevice),
     },
   );
 }

@@ -52,6 +52,13 @@ export class WatchedGpu {
     return this.#labelsMade.filter((label) => label.startsWith(labelStart)).length;
   }
 
+  /** Bytes of the buffers that nobody destroyed, by label. */
+  get bytesByLabel(): ReadonlyMap<string, number> {
+    const sums = new Map<string, number>();
+    for (const [{ label }, bytes] of this.#bufferBytes) sums.set(label, (sums.get(label) ?? 0) + bytes);
+    return sums;
+  }
+
   #watchAdapter(adapter: GPUAdapter): GPUAdapter {
     const { maxBindingBytes } = this.#options;
     if (maxBindingBytes !== undefined) {

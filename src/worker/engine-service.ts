@@ -1,4 +1,5 @@
 import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
+import type { MemoryPlan } from "../protocol/memory-plan";
 import {
   ENGINE_WORKER_NAME,
   type EngineInfo,
@@ -8,6 +9,7 @@ import {
   type GenerateEvent,
   type GenerateRequest,
   type LoadProgress,
+  type SelfTestSource,
 } from "../protocol/messages";
 import { assert, CairnError, toWireError } from "../util/errors";
 
@@ -27,14 +29,21 @@ export interface EngineServiceOptions<Device> {
   readonly gpu: Device | null;
   load(
     init: EngineInit,
-    context: { gpu: Device; onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
+    context: {
+      gpu: Device;
+      onProgress: (progress: LoadProgress) => void;
+      signal: AbortSignal;
+      selfTestSource: SelfTestSource | null;
+    },
   ): Promise<ServedEngine>;
+  plan(init: EngineInit, context: { gpu: Device; signal: AbortSignal }): Promise<MemoryPlan>;
 }
 
 /** The worker's side of the thread boundary: one engine behind Comlink calls, one port a request. */
 export class EngineService<Device> implements EngineWorkerApi {
   readonly #options: EngineServiceOptions<Device>;
-  readonly #loading = new AbortController();
+  /** Of all that takes its time before there is an engine. */
+  readonly #starting = new AbortController();
   #engine: Promise<ServedEngine> | null = null;
   #isDisposed = false;
 
@@ -46,22 +55,26 @@ export class EngineService<Device> implements EngineWorkerApi {
     return ENGINE_WORKER_NAME;
   }
 
+  /** Rejects with `no_webgpu`, `aborted`, `disposed`, or what planning threw. */
+  async plan(init: EngineInit, cancel: MessagePort): Promise<MemoryPlan> {
+    return this.#begin(cancel, (gpu, signal) => this.#options.plan(init, { gpu, signal }));
+  }
+
   /** May be called once. Rejects with what is wrong: `no_webgpu`, `aborted`, `disposed`, or what loading threw. */
   async init(
     init: EngineInit,
     onProgress: ((progress: LoadProgress) => void) | null,
     cancel: MessagePort | null,
+    selfTestSource: SelfTestSource | null,
   ): Promise<EngineInfo> {
     assert(!this.#engine, "the engine was initialized twice");
-    if (cancel) {
-      cancel.onmessage = () => this.#loading.abort(new CairnError("aborted", "The load was aborted."));
-    }
-    this.#engine = this.#load(init, onProgress ?? (() => {}));
-    try {
-      return (await this.#engine).info;
-    } finally {
-      cancel?.close();
-    }
+    this.#engine = this.#begin(cancel, async (gpu, signal) => {
+      const context = { gpu, onProgress: onProgress ?? (() => {}), signal, selfTestSource };
+      const engine = await this.#options.load(init, context);
+      if (signal.aborted) engine.dispose();
+      return engine;
+    });
+    return (await this.#engine).info;
   }
 
   async generate(request: GenerateRequest, port: MessagePort): Promise<void> {
@@ -91,7 +104,7 @@ export class EngineService<Device> implements EngineWorkerApi {
 
   async dispose(): Promise<void> {
     this.#isDisposed = true;
-    this.#loading.abort(new CairnError("disposed", "The engine was disposed while it was loading."));
+    this.#starting.abort(new CairnError("disposed", "The engine was disposed while it was loading."));
     const engine = await this.#engine?.catch(() => null);
     engine?.dispose();
   }
@@ -104,17 +117,20 @@ export class EngineService<Device> implements EngineWorkerApi {
     return engine;
   }
 
-  async #load(init: EngineInit, onProgress: (progress: LoadProgress) => void): Promise<ServedEngine> {
-    const { gpu, load } = this.#options;
-    if (gpu === null) throw new CairnError("no_webgpu", "This browser has no WebGPU, or not in workers.");
-    const { signal } = this.#loading;
+  /** Runs until the end, a message on `cancel`, or `dispose`; in the last two it rejects with the signal's reason. */
+  async #begin<T>(cancel: MessagePort | null, run: (gpu: Device, signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { gpu } = this.#options;
+    const { signal } = this.#starting;
+    if (cancel) cancel.onmessage = () => this.#starting.abort(new CairnError("aborted", "The call was aborted."));
     try {
-      const engine = await load(init, { gpu, onProgress, signal });
-      if (!signal.aborted) return engine;
-      engine.dispose();
+      if (gpu === null) throw new CairnError("no_webgpu", "This browser has no WebGPU, or not in workers.");
+      const result = await run(gpu, signal);
+      signal.throwIfAborted();
+      return result;
     } catch (error) {
-      if (!signal.aborted) throw error;
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      cancel?.close();
     }
-    throw signal.reason;
   }
 }

@@ -1,8 +1,14 @@
-import { expose } from "comlink";
-import { loadEngine } from "../engine/load-engine";
-import { installErrorTransfer } from "../protocol/comlink-errors";
-import { EngineService } from "./engine-service";
+// The worker that the package starts by itself: without the self-test, which it gets from the page where it needs it.
+import { PARTS } from "../runner/self-test/parts";
+import { assert } from "../util/errors";
+import { serveEngine } from "./serve-engine";
 
-installErrorTransfer();
-// The types promise `gpu`; browsers without WebGPU do not.
-expose(new EngineService({ gpu: navigator.gpu ?? null, load: loadEngine }));
+serveEngine(async (source) => {
+  assert(source, "no self-test");
+  const blobUrl = URL.createObjectURL(new Blob([await source()], { type: "text/javascript" }));
+  try {
+    return (await import(/* @vite-ignore */ blobUrl)).default({ PARTS });
+  } finally {
+    URL.revokeObjectURL(blobUrl);
+  }
+});

@@ -1,11 +1,9 @@
 import type { Prologue } from "../../kernels/gemv";
 import type { Epilogue } from "../../kernels/linear";
-import { buildEmbedding } from "../../models/layers/embedding";
-import { buildGemm, buildGemv, type LinearOptions } from "../../models/layers/linear";
-import { buildNorm } from "../../models/layers/norm";
+import type { LinearOptions } from "../../models/layers/linear";
 import type { LinearPlan } from "../../models/weight-plan";
-import { assert } from "../../util/errors";
 import { type Bench, CHUNK, type Check, DECODE_POSITIONS, padRows, type TestStep } from "./bench";
+import { PARTS } from "./parts";
 import { add, dot, gated, rmsNorm, type Vector } from "./reference";
 import { makeLinear, type Rows } from "./test-data";
 
@@ -24,7 +22,7 @@ export async function checkEmbedding({ plan, layout, noise, mixed }: Bench): Pro
     Array.from(weights.at(id), (weight) => weight * context.config.embeddingScale),
   );
   const residual = context.buffers.storage("self_test", shape.numTokens * width * 8);
-  const op = await buildEmbedding({ ...context, scratch: { ...context.scratch, residual } }, linear);
+  const op = await PARTS.buildEmbedding({ ...context, scratch: { ...context.scratch, residual } }, linear);
   return { kernel: "embed", op, shape, output: residual, expected: padRows(rows) };
 }
 
@@ -43,7 +41,7 @@ async function checkNorm({ noise, norms, mixed }: Bench, post: boolean, gather: 
   const residual = buffers.constant("self_test", x.data);
   const branch = buffers.constant("self_test", y.data);
   const normed = buffers.storage("self_test", x.data.byteLength);
-  const op = await buildNorm(
+  const op = await PARTS.buildNorm(
     { ...context, scratch: { ...context.scratch, branch, normed } },
     { label: "self_test", residual, normOffset: 0, postOffset: post ? 0 : null, part: "tokens", gather },
   );
@@ -117,8 +115,8 @@ async function checkMatmul(bench: Bench, use: Use, step: TestStep, kernel: "gemv
   const nextResidual = buffers.storage("self_test", x.data.byteLength);
   const post = prologue === "post-norm" ? { offset: 0, branch, nextResidual } : null;
   const op = await (kernel === "gemm"
-    ? buildGemm(context, options)
-    : buildGemv(context, options, prologue === "none" ? null : { normOffset: 0, post }));
+    ? PARTS.buildGemm(context, options)
+    : PARTS.buildGemv(context, options, prologue === "none" ? null : { normOffset: 0, post }));
   const rows = Array.from({ length: numTokens }, (_, t) =>
     // Every third row of a long step tells as much as all of them.
     numTokens > 8 && t % 3 > 0
@@ -144,6 +142,6 @@ function outputOf(epilogue: Epilogue, input: Vector, weights: Rows, before: Vect
 
 function typeOf(layout: Bench["layout"], plan: LinearPlan) {
   const linear = layout.linears.get(plan);
-  assert(linear, `no layout of ${plan.name}`);
+  if (!linear) throw new PARTS.CairnError("internal", `no layout of ${plan.name}`);
   return linear.type;
 }

@@ -1,14 +1,14 @@
 import type { Buffers } from "../../gpu/buffers";
 import { logitsStride } from "../../models/scratch";
-import type { SamplingParams } from "../../sampling/sampling-params";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "../../sampling/sampling-params";
 import type { SchedulerOutput } from "../../scheduler/scheduler-output";
-import { GpuModelRunner, type GpuModelRunnerParts } from "../gpu-model-runner";
-import { allocateStepState } from "../step-state";
+import type { GpuModelRunnerParts } from "../gpu-model-runner";
+import { PARTS } from "./parts";
 import type { Noise } from "./test-data";
 
 /** No multiple of a workgroup's threads. */
 const VOCAB_SIZE = 1003;
-const GREEDY: SamplingParams = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [1, 0] };
+const GREEDY: SamplingParams = { ...NEUTRAL_SAMPLING, temperature: 0, seed: [1, 0] };
 
 interface Draw {
   readonly sampling: Partial<SamplingParams>;
@@ -35,9 +35,9 @@ export async function checkSampling(
   noise: Noise,
 ): Promise<number> {
   const { buffers, sizes } = parts;
-  const runner = await GpuModelRunner.create({
+  const runner = await PARTS.GpuModelRunner.create({
     ...parts,
-    state: allocateStepState(buffers, sizes),
+    state: await PARTS.allocateStepState(buffers, sizes, VOCAB_SIZE),
     stages: [],
     logits: makeLogits(buffers, noise),
     vocabSize: VOCAB_SIZE,
@@ -70,6 +70,7 @@ function makeStep(): SchedulerOutput {
       requestId: requestIds[row],
       row,
       sampling: { ...GREEDY, ...sampling },
+      history: null,
     })),
     scheduled: requestIds.map((requestId, row) => ({
       requestId,

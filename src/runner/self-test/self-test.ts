@@ -1,17 +1,16 @@
-import { Buffers, MAP_MODE_READ, USAGE } from "../../gpu/buffers";
+import { type Buffers, MAP_MODE_READ, USAGE } from "../../gpu/buffers";
 import type { GpuDevice } from "../../gpu/device";
-import { Encoder } from "../../gpu/encoder";
 import type { KvGeometry } from "../../kv/geometry";
 import type { LayerContext } from "../../models/build-context";
 import type { ModelConfig } from "../../models/config";
-import { allocateScratch } from "../../models/scratch";
 import type { WeightLayout } from "../../models/weight-layout";
 import type { WeightPlan } from "../../models/weight-plan";
 import type { GpuModelRunnerParts } from "../gpu-model-runner";
-import { packStep, type StepBatch, type StepBufferSizes, stepBufferSizes } from "../step-buffer";
+import type { StepBatch, StepBufferSizes } from "../step-buffer";
 import { checkAttention } from "./attention-checks";
 import { type Bench, CHUNK, type Check, DECODE_POSITIONS, NUM_POSITIONS, type TestStep, WINDOW } from "./bench";
 import { CHUNK_IDS, checkEmbedding, checkMatmuls, checkNorms, LAST_IDS } from "./matrix-checks";
+import { PARTS } from "./parts";
 import { checkSampling } from "./sampling-check";
 import { Noise } from "./test-data";
 
@@ -39,7 +38,7 @@ const TOLERANCE = 1e-2;
  * Errors: what compiling and the device throw.
  */
 export async function findWrongKernel(subject: SelfTestSubject): Promise<WrongKernel | null> {
-  const buffers = new Buffers(subject.gpu.device);
+  const buffers = new PARTS.Buffers(subject.gpu.device);
   try {
     const { bench, sizes } = await makeBench(subject, buffers);
     const made = await Promise.all([
@@ -72,7 +71,7 @@ async function makeBench(
   const config: ModelConfig = { ...subject.config, vocabSize: 8, layers };
   const maxRows = DECODE_POSITIONS.length + 1;
   const maxima = { maxTokens: NUM_POSITIONS, maxRows, maxModelLen: NUM_POSITIONS };
-  const sizes = stepBufferSizes(config, { ...geometry, groups: [geometry.groups[0]] }, maxima, gemvUpToTokens);
+  const sizes = PARTS.stepBufferSizes(config, { ...geometry, groups: [geometry.groups[0]] }, maxima, gemvUpToTokens);
   const norms = noise.rows(1, Math.max(config.hiddenSize, config.headDim)).data;
   const normBuffer = buffers.constant("self_test", norms);
   const kvLayer = makeKvLayer(geometry, buffers, sizes);
@@ -82,14 +81,14 @@ async function makeBench(
     kvType: geometry.dtype,
     buffers,
     weights: { norms: normBuffer, normOffset: () => 0 },
-    scratch: await allocateScratch(buffers, config, maxima),
+    scratch: await PARTS.allocateScratch(buffers, config, maxima),
     kvLayers: layers.map(() => kvLayer),
     lastIds: buffers.constant("self_test", Uint32Array.from([0, ...LAST_IDS])),
     blockTables: buffers.constant("self_test", blockTables(sizes)),
     maxModelLen: NUM_POSITIONS,
   };
   const step = (scheduled: StepBatch["scheduled"]): TestStep => {
-    const { words, shape } = packStep({ scheduled }, sizes);
+    const { words, shape } = PARTS.packStep({ scheduled }, sizes);
     return { context: { ...context, step: buffers.constant("self_test", words) }, shape };
   };
   const common = { requestId: "", row: 0, blockTableUpdates: [], samples: true };
@@ -125,7 +124,7 @@ function blockTables({ maxRows, maxBlocksPerRow }: StepBufferSizes): Uint32Array
 }
 
 async function runChecks(device: GPUDevice, buffers: Buffers, checks: readonly Check[]): Promise<WrongKernel[]> {
-  const encoder = new Encoder(device, null);
+  const encoder = new PARTS.Encoder(device, null);
   for (const { op, shape } of checks) op(encoder, shape);
   const readbacks = checks.map(({ output }) => {
     const readback = buffers.create("self_test", output.size, USAGE.MAP_READ | USAGE.COPY_DST);
