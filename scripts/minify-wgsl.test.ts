@@ -3,7 +3,7 @@ import { PipelineCache } from "../src/gpu/pipeline-cache";
 import type { WgslModule } from "../src/gpu/wgsl";
 import { allKernels } from "../src/kernels/all-kernels";
 import { openNullDevice } from "../src/testing/gpu";
-import { minifyShaders, minifyWgsl, readShaders, shortNames, stripWgsl } from "./minify-wgsl";
+import { minifyWgsl, readShaders, shortNames, stripWgsl } from "./minify-wgsl";
 
 test("line comments, and blanks that separate nothing, go", () => {
   expect(stripWgsl("// head\n\nfn main() {  // why\n  let a = 1 / 2;\n\n}\n")).toBe("fn main(){let a=1/2;}");
@@ -31,11 +31,11 @@ test("a line comment without a line end is taken to the end of the file", () => 
   expect(stripWgsl("a; // tail")).toBe("a;");
 });
 
-test("declared names become short ones, those of common modules the same in every file; others stay", () => {
+test("declared names become short ones, the same in every file; others stay", () => {
   const common = "fn help(value: f32) -> f32 { return max(value, 1.0) * f32(WG); }";
   const shader =
     "override WIDTH: u32;\n@group(0) @binding(0) var<storage> group: f32;\nfn main() { group = help(1e5f); }";
-  const [names] = shortNames([common], [shader]);
+  const names = shortNames([common, shader]);
   expect([...names.keys()].sort()).toEqual(["group", "help", "value"]);
   const [group, help, value] = ["group", "help", "value"].map((name) => names.get(name));
   expect(minifyWgsl(common, names)).toBe(`fn ${help}(${value}:f32)->f32{return max(${value},1.0)*f32(WG);}`);
@@ -44,34 +44,15 @@ test("declared names become short ones, those of common modules the same in ever
   );
 });
 
-test("what no common module names is short in each shader by itself", () => {
-  const common = "fn help() {}";
-  const [one, other] = shortNames(
-    [common],
-    ["fn first() { help(); }", "fn second() { let third = 1; help(); help(); }"],
-  );
-  expect([...one]).toEqual([
-    ["help", "c"],
-    ["first", "a"],
-  ]);
-  expect([...other]).toEqual([
-    ["help", "c"],
-    ["second", "a"],
-    ["third", "b"],
-  ]);
-});
-
 test("a short name is none that a shader has", () => {
-  const taken = shortNames([], ["fn long_name(a: f32, b: f32) {}"])[0]?.get("long_name");
+  const taken = shortNames(["fn long_name(a: f32, b: f32) {}"]).get("long_name");
   expect(taken).toBe("c");
 });
 
 test("every kernel compiles with minified shaders, on a device with everything and on one with nothing", async () => {
   const { device } = await openNullDevice();
-  const sources = readShaders();
-  const texts = minifyShaders(sources);
-  const shortTexts = new Map([...sources].map(([file, source]) => [source, texts.get(file) ?? ""]));
-  const minified = (module: WgslModule) => ({ ...module, source: shortTexts.get(module.source) ?? "" });
+  const names = shortNames([...readShaders().values()]);
+  const minified = (module: WgslModule) => ({ ...module, source: minifyWgsl(module.source, names) });
   const pipelines = new PipelineCache(device);
   device.pushErrorScope("validation");
   for (const { kernel, variants } of allKernels) {

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { basename, dirname, join, normalize } from "node:path";
+import { join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
 
@@ -47,36 +47,21 @@ const DECLARED = /\b(?:fn|let|const|struct|var(?:<[\w, ]*>)?)\s+([A-Za-z_]\w*)|\
 const WORDS = /@builtin\(\w+\)|@\w+|\b[A-Za-z_]\w*/g;
 
 /**
- * Short names for what the shaders declare. What the common modules name is the same wherever it stands, so that shaders and
- * modules still fit together in any combination; what only shaders name is short in each by itself, since no two of them are
- * compiled together. What TypeScript knows by name (overrides, `main`, a prelude's constants) stays.
+ * Short names for what the shaders declare, one for a name wherever it stands, so that shaders and common modules still
+ * fit together in any combination. What TypeScript knows by name (overrides, `main`, a prelude's constants) keeps it.
  */
-export function shortNames(common: readonly string[], shaders: readonly string[]): ReadonlyMap<string, string>[] {
-  const all = [...common, ...shaders].map(stripWgsl).join("\n");
-  const kept = new Set(["main", "default", ...[...all.matchAll(/\boverride (\w+)/g)].map((match) => match[1])]);
-  const declared = new Set([...all.matchAll(DECLARED)].map((match) => match[1] ?? match[2] ?? ""));
+export function shortNames(sources: readonly string[]): ReadonlyMap<string, string> {
+  const text = sources.map(stripWgsl).join("\n");
+  const kept = new Set(["main", "default", ...[...text.matchAll(/\boverride (\w+)/g)].map((match) => match[1])]);
+  const words = new Set([...text.matchAll(WORDS)].map(([word]) => word));
+  const declared = new Set([...text.matchAll(DECLARED)].map((match) => match[1] ?? match[2] ?? ""));
   // Names of one or two characters, and swizzles, stay as they are.
-  const isLong = (name: string) =>
-    declared.has(name) && name.length > 2 && !/^[xyzwrgba]+$/.test(name) && !kept.has(name);
-  const shared = namesByUse(common.join("\n")).filter(isLong);
-  const own = shaders.map((shader) => namesByUse(shader).filter((name) => isLong(name) && !shared.includes(name)));
-
-  const words = new Set(namesByUse(all));
+  const long = [...declared].filter((name) => name.length > 2 && !/^[xyzwrgba]+$/.test(name) && !kept.has(name));
   const letters = [..."abcdefghijklmnopqrstuvwxyz"];
   const pairs = letters.flatMap((first) => letters.map((second) => first + second.toUpperCase()));
   const free = [...letters, ...pairs].filter((name) => !words.has(name));
-  const numOwn = Math.max(0, ...own.map((names) => names.length));
-  const numNames = numOwn + shared.length;
-  if (free.length < numNames) throw new Error(`${numNames} WGSL names, ${free.length} short ones`);
-  const sharedPairs = shared.map((name, i) => [name, free[numOwn + i]] as const);
-  return own.map((names) => new Map([...sharedPairs, ...names.map((name, i) => [name, free[i]] as const)]));
-}
-
-/** The names in a shader, those that stand most often first. */
-function namesByUse(source: string): string[] {
-  const counts = new Map<string, number>();
-  for (const [word] of stripWgsl(source).matchAll(WORDS)) counts.set(word, (counts.get(word) ?? 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1]).map(([word]) => word);
+  if (free.length < long.length) throw new Error(`${long.length} WGSL names, ${free.length} short ones`);
+  return new Map(long.map((name, i) => [name, free[i]]));
 }
 
 /** A stripped shader with short names. */
@@ -88,18 +73,6 @@ export function minifyWgsl(source: string, names: ReadonlyMap<string, string>): 
 export function readShaders(): Map<string, string> {
   const files = readdirSync(SHADERS, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".wgsl"));
   return new Map(files.sort().map((file) => [join(SHADERS, file), readFileSync(join(SHADERS, file), "utf8")]));
-}
-
-/** All of `sources`, by the paths of their files. */
-export function minifyShaders(sources: ReadonlyMap<string, string>): Map<string, string> {
-  const isCommon = (file: string) => basename(dirname(file)) === "common";
-  const files = [...sources.keys()];
-  const common = files.filter(isCommon);
-  const shaders = files.filter((file) => !isCommon(file));
-  const textOf = (file: string) => sources.get(file) ?? "";
-  const [ofCommon, ...ofShaders] = shortNames(common.map(textOf), ["", ...shaders.map(textOf)]);
-  const names = new Map(shaders.map((file, i) => [file, ofShaders[i]]));
-  return new Map(files.map((file) => [file, minifyWgsl(textOf(file), names.get(file) ?? ofCommon ?? new Map())]));
 }
 
 const ALL_SHADERS = "\0virtual:cairn-shaders";
@@ -121,7 +94,8 @@ export function minifyWgslPlugin(): Plugin {
     load(id) {
       const shaders = readShaders();
       if (id === ALL_SHADERS) {
-        const texts = [...minifyShaders(shaders).values()].map((text) => JSON.stringify(text));
+        const names = shortNames([...shaders.values()]);
+        const texts = [...shaders.values()].map((source) => JSON.stringify(minifyWgsl(source, names)));
         return `export default [${texts.join(",\n")}];`;
       }
       if (!id.endsWith(".wgsl?raw")) return null;

@@ -32,9 +32,7 @@ export async function deviceVerdict(
 
 /** All that a verdict depends on: the GPU, its driver as far as it can be seen, this package, and which pipelines there are. */
 function verdictKey({ gpu, variant, config, layout, geometry, gemvUpToTokens, fusedNorm }: SelfTestSubject): string {
-  const { hiddenSize, numHeads, numKvHeads, headDim, qkNorm, postNorms } = config;
-  const matrices = new Set([...layout.linears.values()].map(({ type, plan }) => `${type} ${plan.width}`));
-  const kernels = [hiddenSize, numHeads, numKvHeads, headDim, qkNorm, postNorms, [...matrices], geometry.dtype];
-  const settings = [variant, gemvUpToTokens, fusedNorm];
-  return JSON.stringify([version, globalThis.navigator?.userAgent, gpu.adapter, kernels, settings]);
+  const types = new Set([...layout.linears.values()].map(({ type }) => type));
+  const kernels = [{ ...config, layers: 0 }, [...types], geometry.dtype, variant, gemvUpToTokens, fusedNorm];
+  return JSON.stringify([version, globalThis.navigator?.userAgent, gpu.adapter, kernels]);
 }
