@@ -1,8 +1,8 @@
 import type { DeviceVerdict } from "../runner/self-test/choose-variant";
 import type { VerdictMemory } from "./device-verdict";
 
-/** A cache's keys are URLs; nothing is ever fetched from this one. */
-const urlOf = (key: string): string => `https://cairn.invalid/?${encodeURIComponent(key)}`;
+/** A cache's keys are URLs; nothing is ever fetched from this one. A worker made from a blob has its page's origin. */
+const urlOf = (key: string): string => `${location.origin}/?cairn-verdict=${encodeURIComponent(key)}`;
 
 /** Verdicts in the browser's Cache API. */
 export const browserVerdicts: VerdictMemory = {
