@@ -22,7 +22,9 @@ export class HeapWatch {
 
   static async start(page: Page): Promise<HeapWatch> {
     const watch = new HeapWatch(await page.context().newCDPSession(page));
-    await watch.#attach("", (method, params) => watch.#page.send(method as "Runtime.getHeapUsage", params as undefined));
+    await watch.#attach("", (method, params) =>
+      watch.#page.send(method as "Runtime.getHeapUsage", params as undefined),
+    );
     watch.#watching = watch.#sample();
     return watch;
   }
@@ -62,8 +64,13 @@ export class HeapWatch {
   async #sendToWorker(sessionId: string, method: string, params: object = {}): Promise<unknown> {
     const id = this.#nextId++;
     const answer = new Promise((resolve) => this.#answers.set(id, resolve));
-    await this.#page.send("Target.sendMessageToTarget", { sessionId, message: JSON.stringify({ id, method, params }) });
-    return answer;
+    const message = JSON.stringify({ id, method, params });
+    // A worker may end at any time.
+    const sent = this.#page.send("Target.sendMessageToTarget", { sessionId, message }).then(
+      () => true,
+      () => false,
+    );
+    return (await sent) ? answer : null;
   }
 
   async #sample(): Promise<void> {
