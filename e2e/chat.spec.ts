@@ -1,16 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Page, TestInfo } from "@playwright/test";
-import type { AxeResults } from "axe-core";
+import type { Page } from "@playwright/test";
 import { ROOT } from "../scripts/project.mjs";
+import { inspect } from "./inspect-page";
 import { expect, test } from "./test";
 
 const EMBEDDED_MODEL = join(ROOT, "public/models/cairn-stories-3M");
-const AXE_SOURCE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const WIDTHS = [1280, 390];
-const SCHEMES = ["light", "dark"] as const;
 
 /** The chat with its model loaded. */
 async function openChat(page: Page): Promise<void> {
@@ -34,29 +30,6 @@ async function kvNumber(page: Page, label: string): Promise<number> {
 async function ask(page: Page, question: string): Promise<void> {
   await page.getByLabel("Message").fill(question);
   await page.getByLabel("Message").press("Enter");
-}
-
-/** Looks at the page in both schemes: a picture at each width, what axe-core finds, and whether anything reaches past the edge. */
-async function inspect(page: Page, info: TestInfo, name: string): Promise<void> {
-  await page.emulateMedia({ reducedMotion: "reduce" });
-  for (const colorScheme of SCHEMES) {
-    await page.emulateMedia({ colorScheme });
-    for (const width of WIDTHS) {
-      await page.setViewportSize({ width, height: 800 });
-      await page.screenshot({ path: info.outputPath(`${name}-${width}-${colorScheme}.png`) });
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
-      expect(await axeViolations(page), `${name}, ${width} pixels, ${colorScheme}`).toEqual([]);
-    }
-  }
-}
-
-async function axeViolations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE_SOURCE);
-  const { violations } = await page.evaluate(() => {
-    const { axe } = globalThis as unknown as { axe: { run(): Promise<AxeResults> } };
-    return axe.run();
-  });
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
 }
 
 test("the embedded model loads, and answers starters and a question after them", async ({ page, pageErrors }, info) => {

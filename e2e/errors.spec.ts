@@ -132,6 +132,30 @@ test("a worker that is not there, or is another script, is worker_failed", async
   await expect.poll(() => page.workers().length).toBe(0);
 });
 
+test("a worker that a tokenizer's regular expression holds up is ended", async ({ page, site }) => {
+  await page.clock.install();
+  await openPackage(page, site.url);
+  await page.evaluate(async () => {
+    // Backtracks over every way to part a row of a's; the tokenizer normalizes its added tokens while it is read.
+    const evil = (bytes: ArrayBuffer) => {
+      const json = JSON.parse(new TextDecoder().decode(bytes));
+      json.normalizer = { type: "Replace", pattern: { Regex: "(a+)+!" }, content: "" };
+      json.added_tokens.push({ id: 2048, content: "a".repeat(60), normalized: true });
+      return JSON.stringify(json);
+    };
+    const model = await modelFiles({ "tokenizer.json": evil });
+    await new Promise<void>((isLoading) => {
+      globalThis.pending = errorOf(cairn.createEngine({ model, onProgress: () => isLoading() }));
+    });
+  });
+  // Two periods at most until the first ping that nothing answers is sent, and two of silence.
+  for (let numPeriods = 0; numPeriods < 4; numPeriods++) await page.clock.fastForward(15_000);
+  expect(await page.evaluate(() => pending)).toEqual(
+    cairnError("worker_failed", { reason: "it did not answer for 30 s" }),
+  );
+  await expect.poll(() => page.workers().length).toBe(0);
+});
+
 test("an engine answers after every bad request, abort and broken-off stream", async ({ page, site }) => {
   await openPackage(page, site.url);
 
@@ -160,7 +184,7 @@ test("an engine answers after every bad request, abort and broken-off stream", a
 
   const refused = await engine.evaluate(async ({ completions }) => {
     const bodies: readonly object[] = [
-      { prompt: "a", logprobs: 3, best_of: 2 },
+      { prompt: "a", echo: true, best_of: 2 },
       { prompt: "a", temperature: "hot" },
       { prompt: "a", max_tokens: 0 },
       { prompt: [2, -7] },
@@ -173,7 +197,7 @@ test("an engine answers after every bad request, abort and broken-off stream", a
     return errors;
   });
   expect(refused).toEqual([
-    cairnError("unsupported_parameter", { param: expect.stringMatching(/^(logprobs|best_of)$/) }),
+    cairnError("unsupported_parameter", { param: expect.stringMatching(/^(echo|best_of)$/) }),
     cairnError("invalid_request", { param: "temperature" }),
     cairnError("invalid_request", { param: "max_tokens" }),
     cairnError("invalid_request", { param: "prompt[1]" }),

@@ -25,6 +25,7 @@ test.describe.configure({ timeout: LOAD_TIMEOUT_MS + 60_000 });
 let packDir: string;
 let tarball: Tarball;
 let project: TempProject;
+let outcome: Outcome;
 
 test.beforeAll(() => {
   packDir = mkdtempSync(join(tmpdir(), "cairn-pack-"));
@@ -35,11 +36,15 @@ test.afterAll(() => rmSync(packDir, { recursive: true, force: true }));
 
 test.afterEach(() => project?.remove());
 
-function makeProject(tools: readonly Tool[], main = example, html = exampleHtml): TempProject {
+/** What the example's page comes to. An engine's start takes a software adapter long, so not every way of building gets one in `npm test`. */
+type Outcome = "answer" | "missing model";
+
+function makeProject(tools: readonly Tool[], expected: Outcome, main = example, html = exampleHtml): TempProject {
   project = new TempProject(tarball, tools);
   project.write("main.js", main);
   project.write("index.html", html);
-  project.copyFromRepository(`public/${MODEL}`, `public/${MODEL}`);
+  outcome = process.env.CAIRN_SOAK ? "answer" : expected;
+  if (outcome === "answer") project.copyFromRepository(`public/${MODEL}`, `public/${MODEL}`);
   return project;
 }
 
@@ -48,6 +53,17 @@ function withWorkerUrl(expression: string): string {
   const text = example.replace(`cairn-stories-3M/" }`, `cairn-stories-3M/", workerUrl: ${expression} }`);
   expect(text).not.toBe(example);
   return text;
+}
+
+async function expectOutcome(page: Page, url: string, pageErrors: readonly string[]): Promise<void> {
+  await (outcome === "answer" ? expectAnswer : expectMissingModel)(page, url, pageErrors);
+}
+
+/** The worker came up, looked for the model, and its error reached the page whole. */
+async function expectMissingModel(page: Page, url: string, pageErrors: readonly string[]): Promise<void> {
+  await page.goto(url);
+  const uncaught = /^CairnError: "config.json" is not at .*cairn-stories-3M/;
+  await expect.poll(() => pageErrors.filter((error) => uncaught.test(error))).toHaveLength(1);
 }
 
 /** The page streamed exactly the golden answer, then let its worker go. */
@@ -71,11 +87,11 @@ interface Served {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-async function expectAnswerFrom({ page, pageErrors, mounts, headers }: Served): Promise<void> {
+async function expectOutcomeFrom({ page, pageErrors, mounts, headers }: Served): Promise<void> {
   const absolute = Object.entries(mounts).map(([path, dir]) => [path, join(project.dir, dir)]);
   const server = await startStaticServer({ mounts: Object.fromEntries(absolute), headers });
   try {
-    await expectAnswer(page, `${server.url}/`, pageErrors);
+    await expectOutcome(page, `${server.url}/`, pageErrors);
   } finally {
     await server.close();
   }
@@ -95,59 +111,59 @@ await build({ entryPoints: ["main.js"], bundle: true, format: "esm", outfile: "d
 
 test.describe("the ten-line example from the packed tarball", () => {
   test("Vite, dev server", async ({ page, pageErrors }) => {
-    makeProject(["vite"]);
+    makeProject(["vite"], "missing model");
     const server = await startViteDevServer(project.dir);
     try {
-      await expectAnswer(page, `${server.url}/`, pageErrors);
+      await expectOutcome(page, `${server.url}/`, pageErrors);
     } finally {
       await server.close();
     }
   });
 
   test("Vite, build", async ({ page, pageErrors }) => {
-    makeProject(["vite"]).node("node_modules/vite/bin/vite.js", "build");
-    await expectAnswerFrom({ page, pageErrors, mounts: { "/": "dist" } });
+    makeProject(["vite"], "answer").node("node_modules/vite/bin/vite.js", "build");
+    await expectOutcomeFrom({ page, pageErrors, mounts: { "/": "dist" } });
   });
 
   for (const [tool, script] of [["webpack", WEBPACK_BUILD] as const, ["esbuild", ESBUILD_BUILD] as const]) {
     test(tool, async ({ page, pageErrors }) => {
-      makeProject([tool]);
+      makeProject([tool], "missing model");
       project.write("build.js", script);
       project.node("build.js");
       project.write("dist/index.html", exampleHtml);
-      await expectAnswerFrom({ page, pageErrors, mounts: { "/": "dist", "/models/": "public/models" } });
+      await expectOutcomeFrom({ page, pageErrors, mounts: { "/": "dist", "/models/": "public/models" } });
     });
   }
 
   test("a plain module script", async ({ page, pageErrors }) => {
     const importMap = `<script type="importmap">{ "imports": { "cairn-llm": "/cairn-llm/index.js" } }</script>`;
-    makeProject([], example, exampleHtml.replace("</head>", `${importMap}</head>`));
+    makeProject([], "answer", example, exampleHtml.replace("</head>", `${importMap}</head>`));
     const mounts = { "/": ".", "/cairn-llm/": "node_modules/cairn-llm/dist", "/models/": "public/models" };
-    await expectAnswerFrom({ page, pageErrors, mounts });
+    await expectOutcomeFrom({ page, pageErrors, mounts });
   });
 });
 
 test.describe("under a strict CSP, with workerUrl", () => {
   test("a plain module script", async ({ page, pageErrors }) => {
-    makeProject([], withWorkerUrl(`"/cairn-llm/worker.js"`).replace(`"cairn-llm"`, `"/cairn-llm/index.js"`));
+    makeProject([], "answer", withWorkerUrl(`"/cairn-llm/worker.js"`).replace(`"cairn-llm"`, `"/cairn-llm/index.js"`));
     const mounts = { "/": ".", "/cairn-llm/": "node_modules/cairn-llm/dist", "/models/": "public/models" };
-    await expectAnswerFrom({ page, pageErrors, mounts, headers: STRICT_CSP });
+    await expectOutcomeFrom({ page, pageErrors, mounts, headers: STRICT_CSP });
   });
 
   const bundledUrl = `new URL("cairn-llm/worker.js", import.meta.url)`;
 
   test("Vite, build", async ({ page, pageErrors }) => {
-    makeProject(["vite"], withWorkerUrl(bundledUrl)).node("node_modules/vite/bin/vite.js", "build");
-    await expectAnswerFrom({ page, pageErrors, mounts: { "/": "dist" }, headers: STRICT_CSP });
+    makeProject(["vite"], "missing model", withWorkerUrl(bundledUrl)).node("node_modules/vite/bin/vite.js", "build");
+    await expectOutcomeFrom({ page, pageErrors, mounts: { "/": "dist" }, headers: STRICT_CSP });
   });
 
   test("webpack", async ({ page, pageErrors }) => {
-    makeProject(["webpack"], withWorkerUrl(bundledUrl));
+    makeProject(["webpack"], "missing model", withWorkerUrl(bundledUrl));
     project.write("build.js", WEBPACK_BUILD);
     project.node("build.js");
     project.write("dist/index.html", exampleHtml);
     const mounts = { "/": "dist", "/models/": "public/models" };
-    await expectAnswerFrom({ page, pageErrors, mounts, headers: STRICT_CSP });
+    await expectOutcomeFrom({ page, pageErrors, mounts, headers: STRICT_CSP });
   });
 });
 
@@ -167,11 +183,15 @@ test("the tarball holds the build and nothing else", () => {
     expect(licenses).toContain(`${name} `);
 });
 
-test("the package evaluates no text as code, and names no host", () => {
+test("the package evaluates no text as code, and names no host but the hub", () => {
   for (const file of tarball.files.filter((path) => path.endsWith(".js"))) {
     const text = readFileSync(join(ROOT, file), "utf8");
     expect(text, file).not.toMatch(/\beval\(|\bnew Function\b|\bFunction\(/);
-    expect(text.match(/https?:\/\/[\w.-]+/g) ?? [], file).toEqual([]);
+    const hosts = text.match(/https?:\/\/[\w.-]+/g) ?? [];
+    expect(
+      hosts.filter((host) => host !== "https://huggingface.co"),
+      file,
+    ).toEqual([]);
   }
 });
 

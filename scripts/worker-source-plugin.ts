@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { Plugin, Rolldown } from "vite";
 import { build } from "vite";
-import { stripWgslPlugin } from "./strip-wgsl.ts";
+import { minifyWgslPlugin } from "./minify-wgsl.ts";
 
 const VIRTUAL_ID = "virtual:cairn-worker-source";
 const RESOLVED_ID = `\0${VIRTUAL_ID}`;
@@ -54,14 +54,14 @@ async function buildWorker(isProduction: boolean, plugins: readonly Plugin[]): P
     mode: isProduction ? "production" : "development",
     publicDir: false,
     define: { "process.env.NODE_ENV": JSON.stringify(isProduction ? "production" : "development") },
-    plugins: [...plugins, ...(isProduction ? [stripWgslPlugin()] : [])],
+    plugins: [...plugins, ...(isProduction ? [minifyWgslPlugin()] : [])],
     build: {
       write: false,
       target: "es2022",
       minify: isProduction,
       sourcemap: isProduction ? false : "inline",
       lib: { entry: ENTRY, formats: ["iife"], name: "CairnWorker" },
-      rolldownOptions: { output: { codeSplitting: false } },
+      rolldownOptions: { output: { codeSplitting: false }, treeshake: { manualPureFunctions: ["Object.freeze"] } },
     },
   });
   const outputs = (Array.isArray(result) ? result : [result]) as Rolldown.RolldownOutput[];

@@ -33,7 +33,7 @@ fn main(
   }
   let units = (WIDTH + 7u) / 8u;
   for (var unit = lid; unit < units; unit += 64u) {
-    let values = weight_load8((id - params.first_id) * units + unit);
+    let values = weight_load8(id - params.first_id, unit, units);
     x[2u * (t * units + unit)] = params.scale * values[0];
     x[2u * (t * units + unit) + 1u] = params.scale * values[1];
   }

@@ -47,7 +47,7 @@ fn load_tile_w(first_row: u32, first_unit: u32, lid: u32) {
     let u = i % TILE_UNITS;
     var values = mat2x4<f32>();
     if (first_row + n < params.num_rows && first_unit + u < units) {
-      values = weight_load8((first_row + n) * units + first_unit + u);
+      values = weight_load8(first_row + n, first_unit + u, units);
     }
     tile_w[2u * u * TILE_ROWS + n] = vec4<elem>(values[0]);
     tile_w[(2u * u + 1u) * TILE_ROWS + n] = vec4<elem>(values[1]);

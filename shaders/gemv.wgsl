@@ -138,7 +138,7 @@ fn main(
     }
     for (var r = 0u; r < ROWS; r++) {
       let row = min(first_row + r, params.num_rows - 1u);
-      let weight = weight_load8(row * units + unit);
+      let weight = weight_load8(row, unit, units);
       for (var m = 0u; m < M_TILE; m++) {
         acc[r][m] += row_dot(weight, inputs[m]);
       }

@@ -2,16 +2,7 @@
 struct Params {
   num_logits: u32,      // of a row
   logits_stride: u32,   // from row to row, a multiple of four
-}
-
-// A row of the step state.
-struct SamplingRow {
-  temperature: f32,     // 0: greedy
-  top_k: u32,           // 0: all
-  top_p: f32,
-  min_p: f32,
-  seed: vec2<u32>,      // low, high
-  unused: vec2<u32>,
+  adjusted_row: u32,    // where the adjusted rows begin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -21,6 +12,8 @@ struct SamplingRow {
 @group(0) @binding(4) var<storage, read_write> last_ids: array<u32>;
 // (id, flags) of each logit row
 @group(0) @binding(5) var<storage, read_write> sampled: array<vec2<u32>>;
+// [row][id]; see common/sampling_row.wgsl
+@group(0) @binding(6) var<storage, read_write> token_counts: array<u32>;
 
 const REDUCE_OUTPUTS = 8u;
 const SAMPLED_NOT_FINITE = 1u;
@@ -98,7 +91,8 @@ fn main(
   }
   let logit_row = step_logit_row(r);
   let sampling = rows[logit_row.y];
-  let first = r * (params.logits_stride / 4u);
+  let is_adjusted = (sampling.flags & SAMPLING_ADJUSTS) != 0u;
+  let first = (r + select(0u, params.adjusted_row, is_adjusted)) * (params.logits_stride / 4u);
   let top = find_greatest(first, lid);
   var id = top.id;
   if (top.is_invalid != 0u) {
@@ -110,5 +104,8 @@ fn main(
   if (lid == 0u) {
     last_ids[logit_row.y] = id;
     sampled[r] = vec2(id, top.is_invalid * SAMPLED_NOT_FINITE);
+    if ((sampling.flags & SAMPLING_COUNTS) != 0u) {
+      token_counts[logit_row.y * params.num_logits + id] += 1u;   // The row's next step sees it.
+    }
   }
 }

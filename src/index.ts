@@ -1,3 +1,4 @@
+export { type CachedModel, deleteCachedModel, listCachedModels } from "./api/cached-models";
 export { CairnEngine, type EngineInfo } from "./api/cairn-engine";
 export { CompletionStream } from "./api/completion-stream";
 export type { ChatCompletions, Completions, RequestOptions } from "./api/completions";
@@ -6,6 +7,7 @@ export type {
   AdapterOptions,
   CreateEngineOptions,
   EngineConfig,
+  HubOptions,
   LoadProgress,
   PlanMemoryOptions,
 } from "./api/engine-options";

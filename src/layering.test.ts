@@ -9,10 +9,10 @@ interface Layer {
   readonly types?: readonly string[];
 }
 
-/** docs/architecture.md draws these. Every layer may also import util, and types of sampling and protocol. */
+/** docs/architecture.md draws these. Every layer may also import util, what sampling parameters are, and types of sampling and protocol. */
 const LAYERS: Readonly<Record<string, Layer>> = {
   index: { values: ["api", "util/errors"] },
-  api: { values: ["protocol"] },
+  api: { values: ["protocol", "loader/cache/cached-models"] },
   protocol: { values: [] },
   worker: { values: ["protocol", "engine", "offload/storage"] },
   engine: { values: ["scheduler", "kv", "offload", "runner", "models", "loader", "tokenizer", "sampling", "gpu"] },
@@ -47,7 +47,8 @@ const modules = readModules(fileURLToPath(new URL(".", import.meta.url))).filter
 function isAllowed(from: string, target: string, typeOnly: boolean): boolean {
   const layer = LAYERS[layerOf(from)];
   if (!layer || layerOf(from) === layerOf(target)) return layer !== undefined;
-  const everyones = layerOf(from) === "util" ? [] : typeOnly ? ["util", "sampling", "protocol"] : ["util"];
+  const types = typeOnly ? ["sampling", "protocol"] : [];
+  const everyones = layerOf(from) === "util" ? [] : ["util", "sampling/sampling-params", ...types];
   const allowed = [...layer.values, ...everyones, ...(typeOnly ? (layer.types ?? []) : [])];
   return allowed.some((entry) => target === entry || target.startsWith(`${entry}/`));
 }

@@ -12,7 +12,8 @@ export function mutant(): Plugin {
     name: "cairn-mutant",
     enforce: "pre",
     transform(code, id) {
-      if (!fault || id !== path) return null;
+      // A shader's id ends in its query, ?raw.
+      if (!fault || id.split("?")[0] !== path) return null;
       return code.replace(fault.find, () => fault.replace);
     },
   };

@@ -52,10 +52,11 @@ export function aNumber(min: number, max: number): Check<number> {
   };
 }
 
-export function anInteger(min = Number.MIN_SAFE_INTEGER): Check<number> {
-  const expectation = min === Number.MIN_SAFE_INTEGER ? "an integer" : `an integer of at least ${min}`;
+export function anInteger(min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER): Check<number> {
+  const least = min === Number.MIN_SAFE_INTEGER ? "an integer" : `an integer of at least ${min}`;
+  const expectation = max === Number.MAX_SAFE_INTEGER ? least : `an integer from ${min} to ${max}`;
   return (value, param) => {
-    if (!Number.isSafeInteger(value) || Number(value) < min) throw invalid(param, expectation);
+    if (!Number.isSafeInteger(value) || Number(value) < min || Number(value) > max) throw invalid(param, expectation);
     return Number(value);
   };
 }

@@ -23,6 +23,35 @@ const WIRE_USAGE = {
 };
 const WIRE_TIMINGS = { queue_ms: 1, time_to_first_token_ms: 2, total_ms: 3 };
 
+const UNLIKELY = { token: "y", bytes: [121], logprob: Number.NEGATIVE_INFINITY };
+const [HI, HALF, YOU] = [
+  {
+    token: "Hi",
+    bytes: [72, 105],
+    logprob: -0.5,
+    textOffset: 0,
+    top: [{ token: "Hi", bytes: [72, 105], logprob: -0.5 }, UNLIKELY],
+  },
+  { token: "\uFFFD", bytes: [240], logprob: -3, textOffset: 2, top: [UNLIKELY, { ...UNLIKELY, logprob: -20_000 }] },
+  { token: " you", bytes: [32, 121, 111, 117], logprob: -1, textOffset: 2, top: [] },
+];
+/** As ANSWER; the second token has no character of its own. */
+const ANSWER_WITH_LOGPROBS: GenerateEvent[] = [
+  STARTED,
+  { kind: "delta", text: "Hi", tokenIds: [4], logprobs: [HI] },
+  { kind: "delta", text: "", tokenIds: [5], logprobs: [] },
+  { kind: "delta", text: " you", tokenIds: [1], logprobs: [HALF] },
+  { kind: "delta", text: "", tokenIds: [1], logprobs: [YOU] },
+  ANSWER[4],
+];
+const WIRE_UNLIKELY = { token: "y", bytes: [121], logprob: -9999 };
+const WIRE_HI = { token: "Hi", bytes: [72, 105], logprob: -0.5 };
+const CHAT_LOGPROBS = [
+  { ...WIRE_HI, top_logprobs: [WIRE_HI, WIRE_UNLIKELY] },
+  { token: "\uFFFD", bytes: [240], logprob: -3, top_logprobs: [WIRE_UNLIKELY, WIRE_UNLIKELY] },
+  { token: " you", bytes: [32, 121, 111, 117], logprob: -1, top_logprobs: [] },
+];
+
 const workers: FakeWorker[] = [];
 
 /** An engine whose worker answers every request with `events`. */
@@ -128,6 +157,54 @@ describe("completions.create", () => {
       ["", [], undefined],
     ]);
     expect(chunks.map((chunk) => chunk.choices[0].finish_reason)).toEqual([null, null, null, "stop"]);
+  });
+});
+
+describe("logprobs", () => {
+  it("come with a chat's answer, one entry a token; infinity is -9999", async () => {
+    const { engine, served } = await start(ANSWER_WITH_LOGPROBS);
+    const answer = await engine.chat.completions.create({ messages, logprobs: true, top_logprobs: 2 });
+    expect(answer.choices[0].logprobs).toEqual({ content: CHAT_LOGPROBS, refusal: null });
+    expect(served.requests[0].sampling.numLogprobs).toBe(2);
+  });
+
+  it("come with a stream's text, also where it is empty", async () => {
+    const { engine } = await start(ANSWER_WITH_LOGPROBS);
+    const body = { messages, logprobs: true, top_logprobs: 2, stream: true } as const;
+    const chunks = await collect(await engine.chat.completions.create(body));
+    expect(chunks.map(({ choices }) => [choices[0].delta.content, choices[0].logprobs?.content ?? null])).toEqual([
+      ["", null],
+      ["Hi", [CHAT_LOGPROBS[0]]],
+      [" you", [CHAT_LOGPROBS[1]]],
+      ["", [CHAT_LOGPROBS[2]]],
+      [undefined, null],
+    ]);
+  });
+
+  it("of a text without tokens are an empty list", async () => {
+    const { engine } = await start([STARTED, { kind: "delta", text: "", tokenIds: [1], logprobs: [] }, ANSWER[4]]);
+    const answer = await engine.chat.completions.create({ messages, logprobs: true });
+    expect(answer.choices[0].logprobs).toEqual({ content: [], refusal: null });
+  });
+
+  it("of a completion are lists, the chosen token among the likely ones", async () => {
+    const { engine } = await start(ANSWER_WITH_LOGPROBS);
+    const answer = await engine.completions.create({ prompt: "a", logprobs: 2 });
+    const expected = {
+      tokens: ["Hi", "\uFFFD", " you"],
+      token_logprobs: [-0.5, -3, -1],
+      top_logprobs: [{ Hi: -0.5, y: -9999 }, { y: -9999, "\uFFFD": -3 }, { " you": -1 }],
+      text_offset: [0, 2, 2],
+    };
+    expect(answer.choices[0].logprobs).toEqual(expected);
+    const chunks = await collect(await engine.completions.create({ prompt: "a", logprobs: 2, stream: true }));
+    expect(chunks.flatMap(({ choices }) => choices[0].logprobs?.text_offset ?? [])).toEqual([0, 2, 2]);
+    expect(chunks.map(({ choices }) => choices[0].logprobs?.tokens ?? null)).toEqual([
+      ["Hi"],
+      ["\uFFFD"],
+      [" you"],
+      null,
+    ]);
   });
 });
 

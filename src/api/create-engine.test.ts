@@ -40,7 +40,14 @@ describe("createEngine", () => {
     };
     const adapter = { forceFallback: true, powerPreference: "low-power" };
     const settings = { maxNumRunning: 2, offloadPolicy: "storeOnEvict", hostCacheBytes: null, useHostCache: true };
-    const options = { maxModelLen: 32, kvDtype: "f32", kvCacheBytes: 4096, adapter, engine: settings };
+    const options = {
+      maxModelLen: 32,
+      kvDtype: "f32",
+      quantization: "q4_0",
+      kvCacheBytes: 4096,
+      adapter,
+      engine: settings,
+    };
     const engine = await create(options);
     expect(seen).toEqual({ model: { kind: "url", url: "https://models.test/tiny/" }, ...options });
     expect(engine.info).toEqual(FAKE_INFO);
@@ -148,6 +155,71 @@ describe("createEngine", () => {
     }
   });
 
+  describe("a worker that comes to answer no more", () => {
+    /** Answers the first call only, as one that loops for ever in what `init` or a request made it do. */
+    const hangingAfter = (numAnswers: number, api: object) => {
+      let numPings = 0;
+      const identify = async () => (numPings++ < numAnswers ? "cairn-engine" : new Promise(() => {}));
+      return { ...api, identify };
+    };
+    const silent = { code: "worker_failed", data: { reason: "it did not answer for 30 s", url: "/worker.js" } };
+    const never = () => new Promise(() => {});
+
+    beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] }));
+    afterEach(() => void vi.useRealTimers());
+
+    it("is ended while it loads", async () => {
+      const loading = new Promise<void>((resolve) => {
+        const init = () => {
+          resolve();
+          return never();
+        };
+        otherApi = hangingAfter(2, { init });
+      });
+      const rejection = expect(create()).rejects.toMatchObject(silent);
+      await loading;
+      await vi.advanceTimersByTimeAsync(60_000);
+      await rejection;
+      expect([workers[0].isTerminated, vi.getTimerCount()]).toEqual([true, 0]);
+    });
+
+    it("is ended, and all that waits fails with the reason", async () => {
+      otherApi = hangingAfter(2, { init: async () => FAKE_INFO, generate: never, kvStats: never });
+      const engine = await create();
+      expect(vi.getTimerCount()).toBe(0);
+      const waiting = [engine.completions.create({ prompt: "a" }), engine.kv.stats()];
+      const rejections = waiting.map((promise) => expect(promise).rejects.toMatchObject(silent));
+      await vi.advanceTimersByTimeAsync(29_000);
+      expect(workers[0].isTerminated).toBe(false);
+      await vi.advanceTimersByTimeAsync(31_000);
+      await Promise.all(rejections);
+      await expect(engine.kv.stats()).rejects.toMatchObject(silent);
+      await engine.dispose();
+      expect([workers[0].isTerminated, vi.getTimerCount()]).toEqual([true, 0]);
+    });
+
+    it("is left alone while it answers, however long the load takes", async () => {
+      let finish: (engine: FakeEngine) => void = () => {};
+      const loading = new Promise<void>((isLoading) => {
+        load = () => {
+          isLoading();
+          return new Promise((resolve) => {
+            finish = resolve;
+          });
+        };
+      });
+      const creating = create();
+      await loading;
+      for (let seconds = 0; seconds < 300; seconds += 10) {
+        await vi.advanceTimersByTimeAsync(10_000);
+        // Messages between the threads take real time.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      finish(new FakeEngine());
+      await (await creating).dispose();
+    });
+  });
+
   it("rejects with worker_failed when the browser refuses the worker at once", async () => {
     class Refused {
       constructor() {
@@ -197,6 +269,17 @@ describe("createEngine's options", () => {
   it.each([
     [{ model: undefined }, "model"],
     [{ model: "https://models.test/tiny" }, "model"],
+    [{ model: "https://user:secret@models.test/tiny/" }, "model"],
+    [{ model: "owner/../name" }, "model"],
+    [{ model: "../name" }, "model"],
+    [{ model: "owner/name", hub: "main" }, "hub"],
+    [{ model: "owner/name", hub: { endpoint: "hub.test" } }, "hub.endpoint"],
+    [{ model: "owner/name", hub: { endpoint: "https://a:b@hub.test" } }, "hub.endpoint"],
+    [{ model: "owner/name", hub: { revision: "../main" } }, "hub.revision"],
+    [{ model: "owner/name", hub: { token: "hf_a\nb" } }, "hub.token"],
+    [{ hub: {} }, "hub"],
+    [{ cache: "no" }, "cache"],
+    [{ model: [new File([], "config.json")], cache: true }, "cache"],
     [{ model: "" }, "model"],
     [{ model: "tiny/" }, "model"],
     [{ model: "https://models.test/?dir=/" }, "model"],
@@ -204,6 +287,7 @@ describe("createEngine's options", () => {
     [{ model: ["config.json"] }, "model"],
     [{ maxModelLen: 0 }, "maxModelLen"],
     [{ kvDtype: "f64" }, "kvDtype"],
+    [{ quantization: "q4_k" }, "quantization"],
     [{ kvCacheBytes: "1GB" }, "kvCacheBytes"],
     [{ adapter: "fast" }, "adapter"],
     [{ adapter: { powerPreference: "max" } }, "adapter.powerPreference"],
@@ -219,8 +303,36 @@ describe("createEngine's options", () => {
   it.each([
     [{ modelUrl: "x" }, "modelUrl"],
     [{ adapter: { vendor: "x" } }, "adapter.vendor"],
+    [{ model: "owner/name", hub: { branch: "main" } }, "hub.branch"],
   ])("refuses the unknown name in %j", async (options, param) => {
     await expect(create(options)).rejects.toMatchObject({ code: "unsupported_parameter", data: { param } });
+  });
+
+  it.each([
+    [{}, { endpoint: "https://huggingface.co", revision: "main", token: null }],
+    [
+      { hub: { endpoint: "https://hub.test/mirror/", revision: "refs/pr/1", token: "hf_x" }, cache: false },
+      { endpoint: "https://hub.test/mirror", revision: "refs/pr/1", token: "hf_x", cache: false },
+    ],
+  ])("takes a hub's id with %j", async (options, expected) => {
+    let source: unknown;
+    load = async ({ model }) => {
+      source = model;
+      return new FakeEngine();
+    };
+    await create({ model: "owner/na.me-1", ...options });
+    expect(source).toEqual({ kind: "hub", repo: "owner/na.me-1", ...expected });
+  });
+
+  it.each([
+    [{}, 1],
+    [{ cache: false }, 0],
+    [{ model: [new File(["{}"], "config.json")] }, 0],
+  ])("asks the browser to keep the files of %j", async (options, numAsked) => {
+    const persist = vi.fn(async () => true);
+    vi.stubGlobal("navigator", { storage: { persist } });
+    await create(options);
+    expect(persist).toHaveBeenCalledTimes(numAsked);
   });
 
   it("takes files, and null for absent", async () => {

@@ -1,3 +1,4 @@
+import type { ModelSource } from "../protocol/messages";
 import { abortedError } from "./abort";
 import { CairnEngine } from "./cairn-engine";
 import { type CreateEngineOptions, validateEngineOptions } from "./engine-options";
@@ -14,5 +15,12 @@ export async function createEngine(options: CreateEngineOptions): Promise<CairnE
   if (signal?.aborted) throw abortedError(signal.reason);
   const connection = new WorkerConnection(await startWorker(workerUrl), workerUrl && String(workerUrl));
   const info = await connection.init(init, onProgress, signal);
+  keepStorage(init.model);
   return new CairnEngine(connection, info);
+}
+
+/** Asks the browser not to clear what it keeps when it runs short; some ask the user, so nothing waits for the answer. */
+function keepStorage(model: ModelSource): void {
+  if ((model.kind !== "hub" && model.kind !== "url") || model.cache === false) return;
+  globalThis.navigator?.storage?.persist?.().catch(() => {});
 }

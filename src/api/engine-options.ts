@@ -1,5 +1,5 @@
 import type { EngineConfig } from "../protocol/engine-config";
-import type { AdapterOptions, EngineInit, LoadProgress, ModelSource } from "../protocol/messages";
+import type { AdapterOptions, EngineInit, LoadProgress } from "../protocol/messages";
 import {
   aBoolean,
   anInteger,
@@ -12,16 +12,26 @@ import {
   optional,
   refuseUnknown,
 } from "./checks";
+import { type HubOptions, type ModelOption, modelSource } from "./model-source";
 
-export type { AdapterOptions, EngineConfig, LoadProgress };
+export type { AdapterOptions, EngineConfig, HubOptions, LoadProgress };
 
 export interface CreateEngineOptions {
-  /** The folder's URL, absolute or relative to the document, ending in a slash; or the folder's files. */
-  readonly model: string | readonly File[];
+  /**
+   * A hub's id, "owner/name"; a folder's URL, absolute or relative to the document, ending in a slash; a folder's files; or
+   * a folder that the user opened.
+   */
+  readonly model: ModelOption;
+  /** For a hub's id only. */
+  readonly hub?: HubOptions | null;
+  /** Keep the files of a model from the network in this browser; true unless given. */
+  readonly cache?: boolean | null;
   /** Longest prompt + completion, in tokens; the model's own limit unless given. */
   readonly maxModelLen?: number | null;
   /** Number format of the KV cache; "f16" unless given. */
   readonly kvDtype?: "f16" | "f32" | null;
+  /** Quantize the weights while they load: to about 8 or 4.5 bits each, embedding and head always to 8. */
+  readonly quantization?: "q8_0" | "q4_0" | null;
   /** Size of the KV cache; what fits beside the weights unless given. */
   readonly kvCacheBytes?: number | null;
   readonly adapter?: AdapterOptions | null;
@@ -47,8 +57,11 @@ export interface ValidEngineOptions {
 
 const OPTION_NAMES: readonly (keyof CreateEngineOptions)[] = [
   "model",
+  "hub",
+  "cache",
   "maxModelLen",
   "kvDtype",
+  "quantization",
   "kvCacheBytes",
   "adapter",
   "workerUrl",
@@ -62,9 +75,10 @@ export function validateEngineOptions(options: CreateEngineOptions): ValidEngine
   const fields = anObject(options, "options");
   refuseUnknown(fields, OPTION_NAMES);
   const init: EngineInit = {
-    model: modelSource(fields.model),
+    model: modelSource(fields),
     maxModelLen: optional(fields, "maxModelLen", anInteger(1)) ?? undefined,
     kvDtype: optional(fields, "kvDtype", oneOf("f16", "f32")) ?? "f16",
+    quantization: optional(fields, "quantization", oneOf("q8_0", "q4_0")) ?? undefined,
     kvCacheBytes: optional(fields, "kvCacheBytes", anInteger(1)) ?? undefined,
     adapter: optional(fields, "adapter", adapterOptions) ?? undefined,
     engine: optional(fields, "engine", engineOverrides) ?? undefined,
@@ -85,23 +99,6 @@ export function validatePlanOptions(model: CreateEngineOptions["model"], options
     OPTION_NAMES.filter((name) => name !== "model" && name !== "onProgress"),
   );
   return validateEngineOptions({ ...options, model });
-}
-
-function modelSource(model: unknown): ModelSource {
-  if (typeof model === "string") return { kind: "url", url: absoluteFolderUrl(model) };
-  const isFiles = Array.isArray(model) && model.length > 0 && model.every((file) => file instanceof File);
-  if (!isFiles) throw invalid("model", "a URL that ends in a slash, or an array of at least one File");
-  return { kind: "files", files: model };
-}
-
-/** Relative URLs mean what they mean to the page; the worker, started from a blob, could not resolve them. */
-function absoluteFolderUrl(model: string): string {
-  if (!model.endsWith("/")) throw invalid("model", `a URL that ends in a slash, not "${model}"`);
-  const base = typeof document === "undefined" ? globalThis.location?.href : document.baseURI;
-  if (!URL.canParse(model, base)) throw invalid("model", `a URL, not "${model}"`);
-  const url = new URL(model, base);
-  if (url.search || url.hash) throw invalid("model", "a folder's URL without query or fragment");
-  return url.href;
 }
 
 const adapterOptions: Check<AdapterOptions> = (value, param) => {

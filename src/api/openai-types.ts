@@ -40,6 +40,14 @@ export interface GenerationParams {
   readonly min_p?: number | null;
   /** Any safe integer; the same seed, prompt and parameters give the same text. */
   readonly seed?: number | null;
+  /** 0.01 to 10; divides positive logits of tokens in prompt or output, multiplies negative ones. 1 is off. Not OpenAI's. */
+  readonly repetition_penalty?: number | null;
+  /** -2 to 2; taken off the logits of tokens in the output. */
+  readonly presence_penalty?: number | null;
+  /** -2 to 2; taken off the logits of tokens in the output, once for each time that they are there. */
+  readonly frequency_penalty?: number | null;
+  /** Added to logits, before the penalties: -100 to 100 by token id, for at most 1,024 ids. */
+  readonly logit_bias?: Readonly<Record<string, number>> | null;
   /** Up to 4 strings that end the text and are not part of it. */
   readonly stop?: string | readonly string[] | null;
   readonly stream?: boolean | null;
@@ -67,11 +75,17 @@ export interface ChatCompletionParams extends GenerationParams {
   readonly messages: readonly ChatMessageParam[];
   /** The newer name of `max_tokens`. Without either, as much is generated as the context holds. */
   readonly max_completion_tokens?: number | null;
+  /** Adds `choices[].logprobs`. */
+  readonly logprobs?: boolean | null;
+  /** 0 to 20: this many most likely tokens at each place. Only with `logprobs: true`. */
+  readonly top_logprobs?: number | null;
 }
 
 export interface CompletionParams extends GenerationParams {
   /** Text, or token ids that are used as they are. `max_tokens` is 16 unless given. */
   readonly prompt: string | readonly number[];
+  /** 0 to 5: adds `choices[].logprobs`, with this many most likely tokens at each place. */
+  readonly logprobs?: number | null;
 }
 
 export type Streaming = { readonly stream: true };
@@ -133,10 +147,38 @@ export interface ChunkResponse<Kind extends string, Choice> extends Identity<Kin
   readonly prompt_token_ids?: readonly number[];
 }
 
+export interface TokenLogprob {
+  /** The token's text; bytes that are no whole character are U+FFFD here. */
+  readonly token: string;
+  /** Log-softmax of the model's own logits: before logit bias, penalties and temperature. At least -9999. */
+  readonly logprob: number;
+  readonly bytes: readonly number[];
+}
+
+/**
+ * Of the tokens that the text is made of: neither of the end-of-sequence token nor of those that begin with a stop string or
+ * behind one. In a stream each comes with the text in which its token begins.
+ */
+export interface ChatLogprobs {
+  readonly content: readonly (TokenLogprob & { readonly top_logprobs: readonly TokenLogprob[] })[];
+  readonly refusal: null;
+}
+
+/** As ChatLogprobs, one entry a token in each list. */
+export interface CompletionLogprobs {
+  readonly tokens: readonly string[];
+  readonly token_logprobs: readonly number[];
+  /** By text: the most likely tokens, and the one that was chosen. Of two tokens with one text the likelier. */
+  readonly top_logprobs: readonly Readonly<Record<string, number>>[];
+  /** Where the tokens begin in the whole text, in UTF-16 units. */
+  readonly text_offset: readonly number[];
+}
+
 export interface ChatChoice {
   readonly index: 0;
   readonly message: { readonly role: "assistant"; readonly content: string; readonly refusal: null };
-  readonly logprobs: null;
+  /** null unless asked for. */
+  readonly logprobs: ChatLogprobs | null;
   readonly finish_reason: CompletionFinishReason;
 }
 
@@ -144,14 +186,16 @@ export interface ChatChunkChoice {
   readonly index: 0;
   /** `role` comes once, in the first chunk. */
   readonly delta: { readonly role?: "assistant"; readonly content?: string };
-  readonly logprobs: null;
+  /** null unless asked for. */
+  readonly logprobs: ChatLogprobs | null;
   readonly finish_reason: CompletionFinishReason | null;
 }
 
 export interface CompletionChoice {
   readonly index: 0;
   readonly text: string;
-  readonly logprobs: null;
+  /** null unless asked for. */
+  readonly logprobs: CompletionLogprobs | null;
   readonly finish_reason: CompletionFinishReason;
 }
 

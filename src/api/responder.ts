@@ -1,7 +1,7 @@
-import type { Timings, Usage } from "../protocol/messages";
+import type { DeltaEvent, OutputLogprob, Timings, Usage } from "../protocol/messages";
 import { assert } from "../util/errors";
 import { CompletionStream } from "./completion-stream";
-import type { Generation, Progress } from "./generation";
+import type { Generation } from "./generation";
 import type { ChunkResponse, CompletionTimings, CompletionUsage, FullResponse, WithTokenIds } from "./openai-types";
 import type { ResponseFormat } from "./response-format";
 
@@ -29,15 +29,18 @@ export class Responder<Kind extends string, Choice, ChunkKind extends string, Ch
     const promptTokenIds = await started(generation);
     let text = "";
     const tokenIds: number[] = [];
+    let logprobs: OutputLogprob[] | null = null;
     for (;;) {
       const event = await generation.next();
       if (event.kind === "delta") {
         text += event.text;
         for (const id of event.tokenIds) tokenIds.push(id);
+        if (event.logprobs) logprobs ??= [];
+        for (const entry of event.logprobs ?? []) logprobs?.push(entry);
       } else if (event.kind === "done") {
         return {
           ...this.#identity(this.#format.object),
-          choices: [{ ...this.#format.choice(text, event.finishReason), ...this.#tokenIds(tokenIds) }],
+          choices: [{ ...this.#format.choice(text, logprobs, event.finishReason), ...this.#tokenIds(tokenIds) }],
           usage: toUsage(event.usage),
           timings: toTimings(event.timings),
           ...this.#promptTokenIds(promptTokenIds),
@@ -66,7 +69,7 @@ export class Responder<Kind extends string, Choice, ChunkKind extends string, Ch
       for (;;) {
         const event = await generation.next();
         if (event.kind === "done") {
-          const last = { ...this.#format.chunkChoice("", event.finishReason), ...this.#tokenIds([]) };
+          const last = { ...this.#format.chunkChoice("", null, event.finishReason), ...this.#tokenIds([]) };
           yield this.#chunk([last], {
             ...firstFields,
             timings: toTimings(event.timings),
@@ -75,7 +78,8 @@ export class Responder<Kind extends string, Choice, ChunkKind extends string, Ch
           return;
         }
         if (event.kind !== "delta" || !this.#isWorthSending(event)) continue;
-        const choice = { ...this.#format.chunkChoice(event.text, null), ...this.#tokenIds(event.tokenIds) };
+        const logprobs = event.logprobs?.length ? event.logprobs : null;
+        const choice = { ...this.#format.chunkChoice(event.text, logprobs, null), ...this.#tokenIds(event.tokenIds) };
         yield this.#chunk([choice], firstFields);
         firstFields = {};
       }
@@ -84,8 +88,8 @@ export class Responder<Kind extends string, Choice, ChunkKind extends string, Ch
     }
   }
 
-  #isWorthSending(delta: Extract<Progress, { kind: "delta" }>): boolean {
-    return delta.text !== "" || (this.#options.returnTokenIds && delta.tokenIds.length > 0);
+  #isWorthSending({ text, logprobs, tokenIds }: DeltaEvent): boolean {
+    return text !== "" || !!logprobs?.length || (this.#options.returnTokenIds && tokenIds.length > 0);
   }
 
   #chunk(

@@ -6,13 +6,26 @@ const chat = (fields: object) => validateChatBody({ messages: hello, ...fields }
 const completion = (fields: object) => validateCompletionBody({ prompt: "Once", ...fields }, "tiny");
 const refusal = (code: string, param: string) => expect.objectContaining({ code, data: { param } });
 
+const UNSET = {
+  temperature: null,
+  topP: null,
+  topK: null,
+  minP: null,
+  seed: null,
+  repetitionPenalty: null,
+  presencePenalty: null,
+  frequencyPenalty: null,
+  logitBias: null,
+  numLogprobs: null,
+};
+
 describe("validateChatBody", () => {
   it("leaves what is absent to the model's defaults", () => {
     expect(chat({})).toEqual({
       request: {
         input: { kind: "chat", messages: hello },
         maxTokens: null,
-        sampling: { temperature: null, topP: null, topK: null, minP: null, seed: null },
+        sampling: UNSET,
         stop: [],
         priority: 0,
         usePrefixCache: true,
@@ -33,6 +46,12 @@ describe("validateChatBody", () => {
       top_k: 40,
       min_p: 0.1,
       seed: 7,
+      repetition_penalty: 1.1,
+      presence_penalty: -2,
+      frequency_penalty: 0.5,
+      logit_bias: { 50256: 2.5, 7: -100 },
+      logprobs: true,
+      top_logprobs: 3,
       stop: ["a", "b"],
       kv: { cache: false },
       cache_salt: "mine",
@@ -46,7 +65,21 @@ describe("validateChatBody", () => {
       request: {
         input: { kind: "chat", messages: hello },
         maxTokens: 9,
-        sampling: { temperature: 0.5, topP: 0, topK: 40, minP: 0.1, seed: [7, 0] },
+        sampling: {
+          temperature: 0.5,
+          topP: 0,
+          topK: 40,
+          minP: 0.1,
+          seed: [7, 0],
+          repetitionPenalty: 1.1,
+          presencePenalty: -2,
+          frequencyPenalty: 0.5,
+          logitBias: new Map([
+            [7, -100],
+            [50256, 2.5],
+          ]),
+          numLogprobs: 3,
+        },
         stop: ["a", "b"],
         priority: -2,
         usePrefixCache: false,
@@ -70,6 +103,10 @@ describe("validateChatBody", () => {
       kv: null,
       cache_salt: null,
       priority: null,
+      logit_bias: null,
+      logprobs: null,
+      top_logprobs: null,
+      presence_penalty: null,
     };
     expect(chat(nulls)).toEqual(chat({}));
     expect(chat({ kv: { cache: null } })).toEqual(chat({}));
@@ -77,6 +114,16 @@ describe("validateChatBody", () => {
 
   it("accepts and ignores the fields that are documented to have no effect", () => {
     expect(chat({ user: "me", metadata: { a: 1 }, store: true, service_tier: "auto" })).toEqual(chat({}));
+  });
+
+  it("takes logprobs without a number of alternatives, and their absence", () => {
+    expect(chat({ logprobs: true }).request.sampling.numLogprobs).toBe(0);
+    expect(chat({ logprobs: false }).request.sampling.numLogprobs).toBeNull();
+  });
+
+  it("takes as many biases as it says", () => {
+    const logit_bias = Object.fromEntries(Array.from({ length: 1024 }, (_, id) => [id, 1]));
+    expect(chat({ logit_bias }).request.sampling.logitBias?.size).toBe(1024);
   });
 
   it("joins text parts, reads developer as system and keeps names", () => {
@@ -132,6 +179,20 @@ describe("validateChatBody", () => {
     [{ top_k: 1.5 }, "top_k"],
     [{ min_p: 2 }, "min_p"],
     [{ seed: 2 ** 53 }, "seed"],
+    [{ repetition_penalty: 0 }, "repetition_penalty"],
+    [{ repetition_penalty: 10.1 }, "repetition_penalty"],
+    [{ presence_penalty: 2.1 }, "presence_penalty"],
+    [{ frequency_penalty: "1" }, "frequency_penalty"],
+    [{ logit_bias: [1] }, "logit_bias"],
+    [{ logit_bias: { "01": 1 } }, "logit_bias"],
+    [{ logit_bias: { "-1": 1 } }, "logit_bias"],
+    [{ logit_bias: { 7: 101 } }, "logit_bias.7"],
+    [{ logit_bias: { 7: null } }, "logit_bias.7"],
+    [{ logit_bias: Object.fromEntries(Array.from({ length: 1025 }, (_, id) => [id, 1])) }, "logit_bias"],
+    [{ logprobs: 1 }, "logprobs"],
+    [{ logprobs: true, top_logprobs: 21 }, "top_logprobs"],
+    [{ top_logprobs: 0 }, "top_logprobs"],
+    [{ logprobs: false, top_logprobs: 2 }, "top_logprobs"],
     [{ stop: ["a", "b", "c", "d", "e"] }, "stop"],
     [{ stop: ["a", ""] }, "stop[1]"],
     [{ stop: 3 }, "stop"],
@@ -151,8 +212,7 @@ describe("validateChatBody", () => {
 
   it.each([
     [{ tools: [] }, "tools"],
-    [{ logprobs: false }, "logprobs"],
-    [{ frequency_penalty: 0.5 }, "frequency_penalty"],
+    [{ length_penalty: 0.5 }, "length_penalty"],
     [{ prompt: "Once" }, "prompt"],
     [{ n: 2 }, "n"],
     [{ kv: { store: "none" } }, "kv.store"],
@@ -175,6 +235,13 @@ describe("validateCompletionBody", () => {
     expect(completion({ max_tokens: 3 }).request.maxTokens).toBe(3);
   });
 
+  it("takes a number of logprobs", () => {
+    expect([0, 5].map((logprobs) => completion({ logprobs }).request.sampling.numLogprobs)).toEqual([0, 5]);
+    for (const logprobs of [-1, 6, true]) {
+      expect(() => completion({ logprobs })).toThrow(refusal("invalid_request", "logprobs"));
+    }
+  });
+
   it("takes token ids", () => {
     expect(completion({ prompt: [2, 0, 7] }).request.input).toEqual({ kind: "tokens", tokenIds: [2, 0, 7] });
   });
@@ -187,7 +254,7 @@ describe("validateCompletionBody", () => {
     expect(() => completion({ prompt: [2, notAnId, 3] })).toThrow(refusal("invalid_request", "prompt[1]"));
   });
 
-  it.each(["messages", "max_completion_tokens", "echo", "suffix", "best_of"])("refuses %s", (field) => {
+  it.each(["messages", "max_completion_tokens", "echo", "suffix", "best_of", "top_logprobs"])("refuses %s", (field) => {
     expect(() => completion({ [field]: 1 })).toThrow(refusal("unsupported_parameter", field));
   });
 });

@@ -1,4 +1,5 @@
 import type { GenerateRequest, PromptInput } from "../protocol/messages";
+import { MAX_LOGIT_BIASES, MAX_LOGPROBS, REPETITION_PENALTY_RANGE } from "../sampling/sampling-params";
 import {
   aBoolean,
   aFilledString,
@@ -25,25 +26,27 @@ export interface ValidBody {
 }
 
 const NO_EFFECT = ["user", "metadata", "store", "service_tier"];
-const SAMPLING_FIELDS = ["temperature", "top_p", "top_k", "min_p", "seed"];
+const PENALTY_FIELDS = ["repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias"];
+const SAMPLING_FIELDS = ["temperature", "top_p", "top_k", "min_p", "seed", ...PENALTY_FIELDS, "logprobs"];
 const SCHEDULING_FIELDS = ["kv", "cache_salt", "priority"];
 const COMMON_FIELDS = ["model", "max_tokens", "stop", "stream", "stream_options", "n", "return_token_ids"];
 const GENERATION_FIELDS = [...COMMON_FIELDS, ...SAMPLING_FIELDS, ...SCHEDULING_FIELDS, ...NO_EFFECT];
 
 const MAX_STOP_STRINGS = 4;
+const MAX_COMPLETION_LOGPROBS = 5;
 const DEFAULT_COMPLETION_MAX_TOKENS = 16;
 
 /** Throws `invalid_request` or `unsupported_parameter`, both with data { param }. */
 export function validateChatBody(value: unknown, modelId: string): ValidBody {
   const body = anObject(value, "body");
-  refuseUnknown(body, [...GENERATION_FIELDS, "messages", "max_completion_tokens"]);
+  refuseUnknown(body, [...GENERATION_FIELDS, "messages", "max_completion_tokens", "top_logprobs"]);
   const maxTokens = optional(body, "max_tokens", anInteger(1));
   const maxCompletionTokens = optional(body, "max_completion_tokens", anInteger(1));
   if (maxTokens !== null && maxCompletionTokens !== null && maxTokens !== maxCompletionTokens) {
     throw invalid("max_completion_tokens", "equal to max_tokens where both are given");
   }
   const input: PromptInput = { kind: "chat", messages: validateMessages(body.messages) };
-  return validateGeneration(body, modelId, input, maxCompletionTokens ?? maxTokens);
+  return validateGeneration(body, modelId, input, maxCompletionTokens ?? maxTokens, validateChatLogprobs(body));
 }
 
 /** Throws `invalid_request` or `unsupported_parameter`, both with data { param }. */
@@ -51,7 +54,8 @@ export function validateCompletionBody(value: unknown, modelId: string): ValidBo
   const body = anObject(value, "body");
   refuseUnknown(body, [...GENERATION_FIELDS, "prompt"]);
   const maxTokens = optional(body, "max_tokens", anInteger(1)) ?? DEFAULT_COMPLETION_MAX_TOKENS;
-  return validateGeneration(body, modelId, validatePrompt(body.prompt), maxTokens);
+  const numLogprobs = optional(body, "logprobs", anInteger(0, MAX_COMPLETION_LOGPROBS));
+  return validateGeneration(body, modelId, validatePrompt(body.prompt), maxTokens, numLogprobs);
 }
 
 /** The field `prompt`: text, or token ids. */
@@ -61,7 +65,13 @@ export function validatePrompt(value: unknown): PromptInput {
   return { kind: "tokens", tokenIds: value.map((id, index) => anInteger(0)(id, `prompt[${index}]`)) };
 }
 
-function validateGeneration(body: Fields, modelId: string, input: PromptInput, maxTokens: number | null): ValidBody {
+function validateGeneration(
+  body: Fields,
+  modelId: string,
+  input: PromptInput,
+  maxTokens: number | null,
+  numLogprobs: number | null,
+): ValidBody {
   const model = optional(body, "model", aString);
   if (model !== null && model !== modelId) throw invalid("model", `"${modelId}", the loaded model, or absent`);
   const n = optional(body, "n", anInteger(1)) ?? 1;
@@ -71,7 +81,7 @@ function validateGeneration(body: Fields, modelId: string, input: PromptInput, m
     request: {
       input,
       maxTokens,
-      sampling: validateSampling(body),
+      sampling: { ...validateSampling(body), numLogprobs },
       stop: optional(body, "stop", stopStrings) ?? [],
       priority: optional(body, "priority", anInteger()) ?? 0,
       usePrefixCache: optional(body, "kv", prefixCacheSwitch) ?? true,
@@ -91,8 +101,35 @@ function validateSampling(body: Fields): GenerateRequest["sampling"] {
     topK: optional(body, "top_k", anInteger(0)),
     minP: optional(body, "min_p", aNumber(0, 1)),
     seed: seed === null ? null : seedHalves(seed),
+    repetitionPenalty: optional(body, "repetition_penalty", aNumber(...REPETITION_PENALTY_RANGE)),
+    presencePenalty: optional(body, "presence_penalty", aNumber(-2, 2)),
+    frequencyPenalty: optional(body, "frequency_penalty", aNumber(-2, 2)),
+    logitBias: optional(body, "logit_bias", logitBias),
   };
 }
+
+/** Of a chat: `logprobs` switches them on, `top_logprobs` says how many. */
+function validateChatLogprobs(body: Fields): number | null {
+  const isOn = optional(body, "logprobs", aBoolean) ?? false;
+  const numTop = optional(body, "top_logprobs", anInteger(0, MAX_LOGPROBS));
+  if (numTop !== null && !isOn) throw invalid("top_logprobs", "absent unless logprobs is true");
+  return isOn ? (numTop ?? 0) : null;
+}
+
+/** The field `logit_bias`: biases by token id. Which ids there are, the engine knows. */
+const logitBias: Check<ReadonlyMap<number, number>> = (value, param) => {
+  const entries = Object.entries(anObject(value, param));
+  if (entries.length > MAX_LOGIT_BIASES) throw invalid(param, `an object of at most ${MAX_LOGIT_BIASES} token ids`);
+  return new Map(
+    entries.map(([key, bias]) => {
+      const id = Number(key);
+      if (!Number.isSafeInteger(id) || id < 0 || `${id}` !== key) {
+        throw invalid(param, `an object whose keys are token ids, not "${key}"`);
+      }
+      return [id, aNumber(-100, 100)(bias, `${param}.${key}`)];
+    }),
+  );
+};
 
 /** A safe integer as two's complement of 64 bits. */
 function seedHalves(seed: number): readonly [low: number, high: number] {

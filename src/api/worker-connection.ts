@@ -12,6 +12,7 @@ import {
 import { CairnError } from "../util/errors";
 import { abortedError, raceAbort } from "./abort";
 import { Generation } from "./generation";
+import { Watchdog } from "./watchdog";
 
 /** Time for the worker's script to arrive, be read, and answer; long, because the network may be slow. */
 const IDENTIFY_TIMEOUT_MS = 10_000;
@@ -29,17 +30,16 @@ interface Waiting {
   fail(error: CairnError): void;
 }
 
-/** The page's end of the thread boundary: owns the worker, knows who waits for it, notices the worker's death. */
+/** The page's end of the thread boundary: owns the worker, knows who waits for it, notices when the worker dies or hangs. */
 export class WorkerConnection {
   readonly #worker: WorkerLike;
   readonly #url: string | null;
   readonly #remote: Remote<EngineWorkerApi>;
   readonly #live = new Set<Waiting>();
+  /** Runs while something waits. */
+  readonly #watchdog: Watchdog;
   /** Set once the connection is of no more use: the worker died, or the engine was disposed. */
   #failure: CairnError | null = null;
-  #reportDeath: (error: CairnError) => void = () => {};
-  /** Rejects when the worker dies; calls into a dead worker would wait for ever. */
-  readonly #death: Promise<never>;
   #disposal: Promise<void> | null = null;
 
   /** `url`: where the worker's script is, for errors; null where the package carries it. */
@@ -48,10 +48,10 @@ export class WorkerConnection {
     this.#worker = worker;
     this.#url = url;
     this.#remote = wrap<EngineWorkerApi>(worker);
-    this.#death = new Promise((_, reject) => {
-      this.#reportDeath = reject;
-    });
-    this.#death.catch(() => {});
+    this.#watchdog = new Watchdog(
+      () => this.#remote.identify(),
+      (seconds) => this.#die(`it did not answer for ${seconds} s`),
+    );
     worker.addEventListener("error", (event) => {
       this.#die("message" in event && event.message ? String(event.message) : "it could not be loaded");
     });
@@ -75,7 +75,7 @@ export class WorkerConnection {
 
   async #begin<T>(call: (cancel: MessagePort) => Promise<T>, signal: AbortSignal | null): Promise<T> {
     const { port1, port2 } = new MessageChannel();
-    const result = this.#identify().then(() => this.#orDeath(call(transfer(port2, [port2]))));
+    const result = this.#identify().then(() => this.#await(call(transfer(port2, [port2]))));
     try {
       return await raceAbort(result, signal);
     } catch (error) {
@@ -94,8 +94,8 @@ export class WorkerConnection {
     if (this.#failure) throw this.#failure;
     if (signal?.aborted) throw abortedError(signal.reason);
     const { port1, port2 } = new MessageChannel();
-    const generation = new Generation(port1, signal, (ended) => this.#live.delete(ended));
-    this.#live.add(generation);
+    const generation = new Generation(port1, signal, (ended) => this.#remove(ended));
+    this.#add(generation);
     this.#remote.generate(request, transfer(port2, [port2])).catch((error) => generation.fail(error));
     return generation;
   }
@@ -104,15 +104,9 @@ export class WorkerConnection {
    * Calls the loaded engine. Rejects with what the worker threw, and with `disposed` or `worker_failed` where the connection
    * ended before the answer.
    */
-  call<T>(start: (worker: EngineWorkerApi) => Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure) throw this.#failure;
-      const waiting: Waiting = { fail: reject };
-      this.#live.add(waiting);
-      start(this.#remote)
-        .then(resolve, reject)
-        .finally(() => this.#live.delete(waiting));
-    });
+  async call<T>(start: (worker: EngineWorkerApi) => Promise<T>): Promise<T> {
+    if (this.#failure) throw this.#failure;
+    return this.#await(start(this.#remote));
   }
 
   /** Ends live generations and calls with `disposed`, frees the device, ends the worker. The second call waits for the first. */
@@ -125,7 +119,7 @@ export class WorkerConnection {
     const isDead = this.#failure !== null;
     this.#end(new CairnError("disposed", "The engine was disposed."));
     try {
-      if (!isDead) await this.#orDeath(this.#remote.dispose());
+      if (!isDead) await this.#await(this.#remote.dispose());
     } finally {
       this.#worker.terminate();
     }
@@ -136,7 +130,7 @@ export class WorkerConnection {
     const giveUp = () => this.#die(`its script did not answer within ${IDENTIFY_TIMEOUT_MS / 1000} s`);
     const timer = setTimeout(giveUp, IDENTIFY_TIMEOUT_MS);
     try {
-      const name = await this.#orDeath(this.#remote.identify().catch(() => null));
+      const name = await this.#await(this.#remote.identify().catch(() => null));
       if (name !== ENGINE_WORKER_NAME) this.#die("its script is not that of Cairn's worker");
       if (this.#failure) throw this.#failure;
     } finally {
@@ -148,19 +142,36 @@ export class WorkerConnection {
     const place = this.#url === null ? "" : ` (${this.#url})`;
     const data = { reason, ...(this.#url === null ? {} : { url: this.#url }) };
     const error = new CairnError("worker_failed", `The engine's worker${place} failed: ${reason}.`, data);
-    this.#reportDeath(error);
-    if (this.#failure) return;
     this.#end(error);
     this.#worker.terminate();
   }
 
-  #end(failure: CairnError): void {
-    this.#failure = failure;
-    for (const waiting of this.#live) waiting.fail(failure);
+  /** What waits fails with the error; what comes later, with the first one. */
+  #end(error: CairnError): void {
+    this.#failure ??= error;
+    for (const waiting of this.#live) {
+      this.#remove(waiting);
+      waiting.fail(error);
+    }
   }
 
-  #orDeath<T>(call: Promise<T>): Promise<T> {
-    return Promise.race([call, this.#death]);
+  /** The call's result, unless the connection ends before it: a worker that is gone never answers. */
+  #await<T>(call: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { fail: reject };
+      this.#add(waiting);
+      call.then(resolve, reject).finally(() => this.#remove(waiting));
+    });
+  }
+
+  #add(waiting: Waiting): void {
+    this.#live.add(waiting);
+    this.#watchdog.start();
+  }
+
+  #remove(waiting: Waiting): void {
+    this.#live.delete(waiting);
+    if (this.#live.size === 0) this.#watchdog.stop();
   }
 }
 

@@ -1,9 +1,9 @@
 import type { CreateEngineOptions } from "../index";
 
-/** One way to set up the engine; the first has every optimization on, each other one switches a single one off. */
+/** One way to set up the engine; the first has the defaults, each other one changes a single setting. */
 export interface Ablation {
   readonly name: string;
-  readonly options: Pick<CreateEngineOptions, "kvDtype" | "engine">;
+  readonly options: Pick<CreateEngineOptions, "kvDtype" | "quantization" | "engine">;
 }
 
 export const ABLATIONS: readonly Ablation[] = [
@@ -16,5 +16,7 @@ export const ABLATIONS: readonly Ablation[] = [
   { name: "no subgroups", options: { engine: { useSubgroups: false } } },
   { name: "no f16 arithmetic", options: { engine: { useF16: false } } },
   { name: "f32 KV, all f32", options: { kvDtype: "f32" } },
+  { name: "weights in q8_0", options: { quantization: "q8_0" } },
+  { name: "weights in q4_0", options: { quantization: "q4_0" } },
   { name: "one request at a time", options: { engine: { maxNumRunning: 1 } } },
 ];

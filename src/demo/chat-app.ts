@@ -1,14 +1,16 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { Announcer } from "./announcer";
 import type { ChatController } from "./chat-controller";
-import { type ChatState, isStreaming, modelName, numContextTokens, type Settings } from "./chat-state";
+import { type ChatState, isStreaming, numContextTokens, type Settings } from "./chat-state";
 import { loadActions, loadErrorView } from "./error-view";
 import { watchFolderDrops } from "./folder-drop";
-import { loadView } from "./load-view";
+import type { LibraryController } from "./library-controller";
+import { type DownloadCommands, loadView, pausedView } from "./load-view";
 import type { ComposerMode, MessageComposer } from "./message-composer";
 import { modelBar } from "./model-bar";
+import type { ModelPicker } from "./model-picker";
 import { PageElement } from "./page-element";
-import type { TopBar } from "./top-bar";
+import type { RemoteModel } from "./remote-model";
 import type { TurnActions } from "./turn-view";
 import { welcomeView } from "./welcome-view";
 
@@ -23,14 +25,16 @@ export class ChatApp extends PageElement {
   declare isDragging: boolean;
   declare isKvOpen: boolean;
   readonly #chat: ChatController;
+  readonly #library: LibraryController;
   readonly #announcer = new Announcer();
   readonly #turnActions: TurnActions;
   #wasReady = false;
   #disconnect: (() => void)[] = [];
 
-  constructor(chat: ChatController) {
+  constructor(chat: ChatController, library: LibraryController) {
     super();
     this.#chat = chat;
+    this.#library = library;
     this.announcement = "";
     this.isDragging = false;
     this.isKvOpen = false;
@@ -58,6 +62,8 @@ export class ChatApp extends PageElement {
   }
 
   protected override updated(): void {
+    // As a popover it is above a dialog that is open.
+    this.querySelector<HTMLElement>(".drop-target:not(:popover-open)")?.showPopover();
     const isReady = this.#chat.state.engine.status === "ready";
     if (isReady && !this.#wasReady && mayTakeFocus()) this.#focusComposer();
     this.#wasReady = isReady;
@@ -71,7 +77,7 @@ export class ChatApp extends PageElement {
         .isKvOpen=${this.isKvOpen}
         @toggle-kv=${() => (this.isKvOpen = !this.isKvOpen)}
         @new-chat=${this.#newChat}
-        @open-folder=${({ detail }: CustomEvent<{ name: string; files: File[] }>) => this.#openFolder(detail.name, detail.files)}
+        @choose-model=${this.#chooseModel}
       ></top-bar>
       <main>${this.#content(state)}</main>
       ${this.isKvOpen ? html`<kv-panel .monitor=${this.#chat.kv} @clear-kv=${this.#clearKv}></kv-panel>` : nothing}
@@ -82,20 +88,28 @@ export class ChatApp extends PageElement {
           @send=${({ detail }: CustomEvent<string>) => void this.#chat.send(detail)}
           @stop=${() => this.#chat.stop()}
         ></message-composer>
-        ${engine.status === "ready" ? modelBar(modelName(choice, engine.info), engine.info, numContextTokens(turns)) : nothing}
+        ${engine.status === "ready" ? modelBar(choice, engine.info, numContextTokens(turns)) : nothing}
       </footer>
       <settings-panel
         .settings=${settings}
         @change-settings=${({ detail }: CustomEvent<Settings>) => this.#chat.setSettings(detail)}
       ></settings-panel>
+      <model-picker
+        .library=${this.#library}
+        @open-embedded=${() => void this.#chat.open({ kind: "embedded" })}
+        @open-folder=${({ detail }: CustomEvent<{ name: string; files: File[] }>) => this.#openFolder(detail.name, detail.files)}
+        @open-remote=${({ detail }: CustomEvent<RemoteModel>) => void this.#chat.open({ kind: "remote", remote: detail })}
+      ></model-picker>
       <div class="visually-hidden" role="status">${this.announcement}</div>
-      ${this.isDragging ? html`<div class="drop-target">Drop a model folder to open it</div>` : nothing}`;
+      ${this.isDragging ? html`<div class="drop-target" popover="manual">Drop a model folder to open it</div>` : nothing}`;
   }
 
   #content({ choice, engine, turns }: ChatState): TemplateResult {
     switch (engine.status) {
       case "loading":
-        return loadView(choice, engine.progress);
+        return loadView(choice, engine.progress, this.#downloadCommands);
+      case "paused":
+        return pausedView(choice, engine.progress, this.#downloadCommands);
       case "failed":
         return loadErrorView(engine.error, choice, loadActions(engine.error, choice, this.#loadCommands));
       case "ready":
@@ -109,8 +123,14 @@ export class ChatApp extends PageElement {
 
   readonly #loadCommands = {
     reload: () => void this.#chat.reload(),
-    openFolder: () => this.querySelector<TopBar>("top-bar")?.chooseFolder(),
+    chooseModel: () => this.#chooseModel(),
     openEmbedded: () => void this.#chat.open({ kind: "embedded" }),
+  };
+
+  readonly #downloadCommands: DownloadCommands = {
+    pause: () => this.#chat.pause(),
+    resume: () => void this.#chat.reload(),
+    chooseModel: () => this.#chooseModel(),
   };
 
   #onState({ engine, turns }: ChatState): void {
@@ -134,7 +154,16 @@ export class ChatApp extends PageElement {
     if (this.#chat.kv.reading.status === "read") this.announcement = "The KV cache was cleared.";
   }
 
+  get #picker(): ModelPicker | null {
+    return this.querySelector("model-picker");
+  }
+
+  #chooseModel(): void {
+    this.#picker?.show();
+  }
+
   #openFolder(name: string, files: File[]): void {
+    this.#picker?.close();
     void this.#chat.open({ kind: "folder", name, files });
   }
 
@@ -155,6 +184,7 @@ function composerMode(state: ChatState): ComposerMode {
 
 function placeholder({ choice, engine }: ChatState): string {
   if (engine.status === "loading") return "One moment…";
+  if (engine.status === "paused") return "The download is paused";
   if (engine.status === "failed") return "No model is loaded";
   if (!engine.info.hasChatTemplate) return "Write a beginning";
   return choice.kind === "embedded" ? "Ask for a story" : "Write a message";

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { CairnError, type ChatMessageParam, type EngineInfo } from "../index";
+import { CairnError, type ChatMessageParam, type EngineInfo, type LoadProgress } from "../index";
 import { SAMPLE_KV_STATS } from "../testing/sample-kv-stats";
 import { ChatController, type LoadEngine } from "./chat-controller";
 import { type ModelChoice, numContextTokens } from "./chat-state";
@@ -10,6 +10,7 @@ const INFO: EngineInfo = {
   architecture: "llama",
   numParameters: 10,
   weightBytes: 20,
+  quantization: "none",
   vocabSize: 8,
   maxModelLen: 32,
   kvDtype: "f16",
@@ -19,6 +20,15 @@ const INFO: EngineInfo = {
   adapter: { vendor: "", architecture: "", description: "" },
   features: { f16: false, subgroups: false },
   warnings: [],
+};
+const REMOTE: ModelChoice = {
+  kind: "remote",
+  remote: {
+    model: "owner/name",
+    revision: null,
+    hub: { endpoint: "https://hub.example", token: null },
+    quantization: "q8_0",
+  },
 };
 const FOLDER: ModelChoice = { kind: "folder", name: "other", files: [] };
 
@@ -291,6 +301,34 @@ test("a load that another replaced is cancelled, and its late engine is disposed
   expect(signals[0].aborted).toBe(true);
   expect([late.numDisposed, other.numDisposed]).toEqual([1, 0]);
   expect(chat.state.engine).toEqual({ status: "ready", info: other.info });
+});
+
+test("a download pauses with what has arrived, and resumes as the same choice", async () => {
+  const engine = new ScriptedEngine(seven);
+  const loads: { choice: ModelChoice; signal: AbortSignal }[] = [];
+  const half: LoadProgress = { phase: "download", file: "model.safetensors", loaded: 50, total: 100 };
+  const chat = new ChatController(async (choice, { signal, onProgress }) => {
+    loads.push({ choice, signal });
+    if (loads.length === 2) return engine;
+    onProgress({ phase: "config", loaded: 0, total: 0 });
+    chat.pause();
+    onProgress(half);
+    return new Promise<ChatEngine>((_, reject) =>
+      signal.addEventListener("abort", () => {
+        onProgress({ ...half, loaded: 51 });
+        reject(new CairnError("aborted", "stopped"));
+      }),
+    );
+  }, tickingClock());
+  const firstLoad = chat.open(REMOTE);
+  await vi.waitFor(() => expect(chat.state.engine).toEqual({ status: "loading", progress: half }));
+  chat.pause();
+  await firstLoad;
+  expect(loads[0].signal.aborted).toBe(true);
+  expect(chat.state.engine).toEqual({ status: "paused", progress: half });
+  await chat.reload();
+  expect(loads.map(({ choice }) => choice)).toEqual([REMOTE, REMOTE]);
+  expect(chat.state.engine).toEqual({ status: "ready", info: INFO });
 });
 
 test("the KV cache's numbers are those of the engine at hand, and are read after each answer, however it ends", async () => {

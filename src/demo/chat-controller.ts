@@ -12,6 +12,7 @@ import {
 } from "./chat-state";
 import { type ChatEngine, streamAnswer } from "./generate";
 import { KvMonitor } from "./kv-monitor";
+import { Observable } from "./observable";
 
 export interface LoadOptions {
   readonly onProgress: (progress: LoadProgress) => void;
@@ -22,18 +23,11 @@ export type LoadEngine = (choice: ModelChoice, options: LoadOptions) => Promise<
 const DEFAULT_SETTINGS: Settings = { temperature: null, maxTokens: null, seed: null };
 
 /** The chat without its looks: one engine at a time, one answer at a time. Views subscribe and draw `state`. Nothing here throws: failures are states. */
-export class ChatController {
+export class ChatController extends Observable<ChatState> {
   /** The numbers of the engine's KV cache, read anew after each answer. */
   readonly kv = new KvMonitor();
   readonly #loadEngine: LoadEngine;
   readonly #now: () => number;
-  readonly #listeners = new Set<(state: ChatState) => void>();
-  #state: ChatState = {
-    choice: { kind: "embedded" },
-    engine: { status: "loading", progress: null },
-    turns: [],
-    settings: DEFAULT_SETTINGS,
-  };
   #engine: ChatEngine | null = null;
   #loading: AbortController | null = null;
   #answering: AbortController | null = null;
@@ -41,18 +35,14 @@ export class ChatController {
 
   /** `now` gives milliseconds, as `performance.now` does. */
   constructor(loadEngine: LoadEngine, now: () => number) {
+    super({
+      choice: { kind: "embedded" },
+      engine: { status: "loading", progress: null },
+      turns: [],
+      settings: DEFAULT_SETTINGS,
+    });
     this.#loadEngine = loadEngine;
     this.#now = now;
-  }
-
-  get state(): ChatState {
-    return this.#state;
-  }
-
-  /** Calls `listener` after each change. Returns the way to unsubscribe. */
-  subscribe(listener: (state: ChatState) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 
   /** Gives the engine up for another model and starts a new chat; a load under way is cancelled. */
@@ -61,28 +51,37 @@ export class ChatController {
     await this.#load(choice);
   }
 
-  /** Loads the same model again, after a failure; the conversation stays. */
+  /** Loads the same model again, after a failure or a pause; the conversation stays. */
   async reload(): Promise<void> {
     this.stop();
-    await this.#load(this.#state.choice);
+    await this.#load(this.state.choice);
+  }
+
+  /** Ends a download; what arrived is kept, and `reload` goes on from there. Does nothing in other phases. */
+  pause(): void {
+    const { engine } = this.state;
+    if (engine.status !== "loading" || engine.progress?.phase !== "download") return;
+    this.#loading?.abort();
+    this.#loading = null;
+    this.set({ engine: { status: "paused", progress: engine.progress } });
   }
 
   setSettings(settings: Settings): void {
-    this.#set({ settings });
+    this.set({ settings });
   }
 
   /** Does nothing while an answer streams or no engine is ready. */
   async send(text: string): Promise<void> {
     const prompt = text.trim();
-    if (prompt === "" || isStreaming(this.#state)) return;
+    if (prompt === "" || isStreaming(this.state)) return;
     await this.#answer(prompt);
   }
 
   /** Asks a failed question again, in the place of its failure. */
   async retry(turnId: number): Promise<void> {
-    const turn = this.#state.turns.find((candidate) => candidate.id === turnId);
-    if (turn?.state.status !== "failed" || isStreaming(this.#state)) return;
-    this.#set({ turns: this.#state.turns.filter((candidate) => candidate !== turn) });
+    const turn = this.state.turns.find((candidate) => candidate.id === turnId);
+    if (turn?.state.status !== "failed" || isStreaming(this.state)) return;
+    this.set({ turns: this.state.turns.filter((candidate) => candidate !== turn) });
     await this.#answer(turn.prompt);
   }
 
@@ -93,7 +92,7 @@ export class ChatController {
 
   newChat(): void {
     this.stop();
-    this.#set({ turns: [] });
+    this.set({ turns: [] });
   }
 
   async #load(choice: ModelChoice): Promise<void> {
@@ -101,9 +100,9 @@ export class ChatController {
     const loading = new AbortController();
     this.#loading = loading;
     const update = (engine: EngineState) => {
-      if (this.#loading === loading) this.#set({ engine });
+      if (this.#loading === loading) this.set({ engine });
     };
-    this.#set({ choice, engine: { status: "loading", progress: null } });
+    this.set({ choice, engine: { status: "loading", progress: null } });
     const old = this.#engine;
     this.#engine = null;
     this.kv.connect(null);
@@ -128,12 +127,12 @@ export class ChatController {
     if (!engine) return;
     const answering = new AbortController();
     this.#answering = answering;
-    const past = this.#state.turns;
+    const past = this.state.turns;
     const id = this.#nextTurnId++;
-    this.#set({ turns: [...past, { id, prompt, answer: "", state: { status: "streaming" } }] });
+    this.set({ turns: [...past, { id, prompt, answer: "", state: { status: "streaming" } }] });
     const clock = new AnswerClock(this.#now);
     try {
-      const request = { past, prompt, settings: this.#state.settings, signal: answering.signal };
+      const request = { past, prompt, settings: this.state.settings, signal: answering.signal };
       for await (const delta of streamAnswer(engine, request)) {
         clock.record(delta);
         if (delta.text !== "") this.#updateTurn(id, (turn) => ({ ...turn, answer: turn.answer + delta.text }));
@@ -158,13 +157,8 @@ export class ChatController {
 
   /** A turn that a new chat took away is gone for good: its late chunks change nothing. */
   #updateTurn(id: number, update: (turn: Turn) => Turn): void {
-    if (!this.#state.turns.some((turn) => turn.id === id)) return;
-    this.#set({ turns: this.#state.turns.map((turn) => (turn.id === id ? update(turn) : turn)) });
-  }
-
-  #set(change: Partial<ChatState>): void {
-    this.#state = { ...this.#state, ...change };
-    for (const listener of this.#listeners) listener(this.#state);
+    if (!this.state.turns.some((turn) => turn.id === id)) return;
+    this.set({ turns: this.state.turns.map((turn) => (turn.id === id ? update(turn) : turn)) });
   }
 }
 

@@ -1,12 +1,16 @@
 import type { CairnError, EngineInfo, LoadProgress, TokensByTier } from "../index";
+import { nameOf, type RemoteModel } from "./remote-model";
 
 /** The model that the page runs, or tries to. */
 export type ModelChoice =
   | { readonly kind: "embedded" }
-  | { readonly kind: "folder"; readonly name: string; readonly files: File[] };
+  | { readonly kind: "folder"; readonly name: string; readonly files: File[] }
+  | { readonly kind: "remote"; readonly remote: RemoteModel };
 
 export type EngineState =
   | { readonly status: "loading"; readonly progress: LoadProgress | null }
+  /** A download that the reader stopped; what arrived is kept. */
+  | { readonly status: "paused"; readonly progress: LoadProgress }
   | { readonly status: "ready"; readonly info: EngineInfo }
   | { readonly status: "failed"; readonly error: CairnError };
 
@@ -54,9 +58,18 @@ export interface ChatState {
   readonly settings: Settings;
 }
 
-/** What the reader knows the model by. */
-export function modelName(choice: ModelChoice, info: EngineInfo): string {
-  return choice.kind === "folder" ? choice.name : info.modelId;
+/** What the reader knows the model by; null for the embedded one, which has no choice of a name. */
+export function chosenName(choice: ModelChoice): string | null {
+  switch (choice.kind) {
+    case "embedded":
+      return null;
+    case "folder":
+      return choice.name;
+    case "remote":
+      return nameOf(choice.remote.model);
+    default:
+      return choice satisfies never;
+  }
 }
 
 export function isStreaming(state: ChatState): boolean {

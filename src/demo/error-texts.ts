@@ -56,12 +56,28 @@ const TEXTS: Readonly<Record<ErrorCode, ErrorText>> = {
   model_file_missing: {
     headline: "A file of the model is missing",
     advice:
-      "A model folder holds config.json, tokenizer.json and one or more .safetensors files, as on Hugging Face. Choose the folder that holds them.",
+      "A model holds config.json, tokenizer.json and one or more .safetensors files, as on Hugging Face. Check its name, or choose the folder that holds them.",
     remedy: "other-model",
   },
   network: {
     headline: "A file could not be fetched",
-    advice: "Check the connection to the server that serves this page, then try again.",
+    advice: "Check the connection, then try again. What has arrived of a download is kept.",
+    remedy: "retry",
+  },
+  gated_model: {
+    headline: "The hub does not hand out this model",
+    advice:
+      "It may be gated or private, or not exist. Accept its licence on its page at the hub, and enter an access token of your account.",
+    remedy: "other-model",
+  },
+  integrity: {
+    headline: "A file arrived damaged",
+    advice: "It was fetched twice, and was not what the server announced. Try again later, or open another model.",
+    remedy: "retry",
+  },
+  busy: {
+    headline: "The model is being loaded",
+    advice: "This tab or another one reads its files. Wait until it is ready, then try again.",
     remedy: "retry",
   },
   invalid_config: {

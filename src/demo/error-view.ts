@@ -1,6 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit";
 import type { CairnError } from "../index";
-import type { ModelChoice } from "./chat-state";
+import { chosenName, type ModelChoice } from "./chat-state";
 import type { Remedy } from "./error-texts";
 import { describeError, errorDetails } from "./error-texts";
 
@@ -11,7 +11,8 @@ export interface Action {
 
 /** A model that did not load, as the page's main content. */
 export function loadErrorView(error: CairnError, choice: ModelChoice, actions: readonly Action[]): TemplateResult {
-  const subject = choice.kind === "embedded" ? "The embedded model did not load." : `“${choice.name}” did not load.`;
+  const name = chosenName(choice);
+  const subject = name === null ? "The embedded model did not load." : `“${name}” did not load.`;
   return html`<section class="stage error-stage" role="alert">
     <p class="eyebrow">${subject}</p>
     ${errorBody(error, actions)}
@@ -23,18 +24,16 @@ export function answerErrorView(error: CairnError, actions: readonly Action[]): 
   return html`<div class="error-note" role="alert">${errorBody(error, actions)}</div>`;
 }
 
-/** The ways out of a failed load. The same folder is not tried again where its files are the reason: they will not have changed. */
+/** The ways out of a failed load. The same model is not tried again where its files are the reason: they will not have changed. */
 export function loadActions(
   error: CairnError,
   choice: ModelChoice,
-  run: { readonly reload: () => void; readonly openFolder: () => void; readonly openEmbedded: () => void },
+  run: { readonly reload: () => void; readonly chooseModel: () => void; readonly openEmbedded: () => void },
 ): readonly Action[] {
   const retry = { label: "Try again", run: run.reload };
-  if (choice.kind === "embedded") return [retry, { label: "Open a model folder", run: run.openFolder }];
-  const others = [
-    { label: "Back to the embedded model", run: run.openEmbedded },
-    { label: "Open another folder", run: run.openFolder },
-  ];
+  const chooseModel = { label: "Choose another model", run: run.chooseModel };
+  if (choice.kind === "embedded") return [retry, chooseModel];
+  const others = [{ label: "Back to the embedded model", run: run.openEmbedded }, chooseModel];
   return describeError(error).remedy === "other-model" ? others : [...others, retry];
 }
 

@@ -1,5 +1,13 @@
 import { expect, test } from "vitest";
-import { countOf, formatBytes, formatCached, formatDuration, formatParameters } from "./format";
+import {
+  countOf,
+  formatAboutBytes,
+  formatBytes,
+  formatCached,
+  formatDuration,
+  formatParameters,
+  formatTimeLeft,
+} from "./format";
 
 test("sizes are decimal and change unit at 1,000", () => {
   expect([0, 6_557_000, 999_949_999, 1_500_000_000].map(formatBytes)).toEqual([
@@ -39,4 +47,12 @@ test("cached tokens name the RAM only where it had some", () => {
     "48 cached, 32 of them in RAM",
     "32 cached, all in RAM",
   ]);
+});
+
+test("rough sizes have no digits that nobody knows", () => {
+  expect([270_000_000, 725_400_000, 2_200_000_000].map(formatAboutBytes)).toEqual(["270 MB", "725 MB", "2.2 GB"]);
+});
+
+test("the time left is rough, and never nothing", () => {
+  expect([0.2, 12.4, 59.6, 200, 4790].map(formatTimeLeft)).toEqual(["1 s", "12 s", "1 min", "3 min", "1 h 20 min"]);
 });

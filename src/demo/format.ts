@@ -13,6 +13,11 @@ export function formatBytes(bytes: number): string {
   return megabytes < 1000 ? `${megabytes.toFixed(1)} MB` : `${(megabytes / 1000).toFixed(2)} GB`;
 }
 
+/** Bytes that are known roughly: "270 MB", "2.2 GB". */
+export function formatAboutBytes(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
 /** A model's size as people say it: "260 K", "3.3 M", "1.2 B". */
 export function formatParameters(count: number): string {
   if (count < 1e6) return `${Math.round(count / 1e3)} K`;
@@ -22,6 +27,13 @@ export function formatParameters(count: number): string {
 /** Milliseconds below a second, else seconds with one digit. */
 export function formatDuration(milliseconds: number): string {
   return milliseconds < 999.5 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+/** How long something still takes, roughly: "12 s", "3 min", "1 h 20 min". */
+export function formatTimeLeft(seconds: number): string {
+  if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /** "1 token", "2 tokens". */

@@ -5,9 +5,10 @@ function icon(shape: TemplateResult): TemplateResult {
 }
 
 export const newChatIcon = icon(svg`<path d="M12 5v14M5 12h14" />`);
-export const folderIcon = icon(
-  svg`<path d="M3.5 18.5v-12a1 1 0 0 1 1-1h4.6l2.4 2.5h8a1 1 0 0 1 1 1v9.5a1 1 0 0 1-1 1h-15a1 1 0 0 1-1-1z" />`,
+export const modelsIcon = icon(
+  svg`<path d="M12 3.5l7.5 4.2v8.6L12 20.5l-7.5-4.2V7.7zM4.5 7.7L12 12l7.5-4.3M12 12v8.5" />`,
 );
+export const closeIcon = icon(svg`<path d="M6 6l12 12M18 6L6 18" />`);
 export const settingsIcon = icon(
   svg`<path d="M4 8h9M19 8h1M4 16h1M11 16h9" /><circle cx="16" cy="8" r="2.5" /><circle cx="8" cy="16" r="2.5" />`,
 );

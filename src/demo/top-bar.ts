@@ -1,9 +1,8 @@
 import { html, type TemplateResult } from "lit";
-import { folderName } from "./folder";
-import { cairnMark, folderIcon, layersIcon, newChatIcon, settingsIcon } from "./icons";
+import { cairnMark, layersIcon, modelsIcon, newChatIcon, settingsIcon } from "./icons";
 import { PageElement } from "./page-element";
 
-/** The name and the page's commands. Fires `new-chat`, `toggle-kv`, and `open-folder` (a CustomEvent with a name and files). */
+/** The name and the page's commands. Fires `new-chat`, `choose-model` and `toggle-kv`. */
 export class TopBar extends PageElement {
   static override properties = { canStartAnew: { type: Boolean }, isKvOpen: { type: Boolean } };
   declare canStartAnew: boolean;
@@ -13,11 +12,6 @@ export class TopBar extends PageElement {
     super();
     this.canStartAnew = false;
     this.isKvOpen = false;
-  }
-
-  /** Opens the browser's dialog; needs a user's click. */
-  chooseFolder(): void {
-    this.querySelector<HTMLInputElement>("input[type=file]")?.click();
   }
 
   protected override render(): TemplateResult {
@@ -33,8 +27,14 @@ export class TopBar extends PageElement {
         >
           ${newChatIcon}<span>New chat</span>
         </button>
-        <button type="button" class="bar-button" title="Open a model folder" @click=${this.chooseFolder}>
-          ${folderIcon}<span>Open a model folder</span>
+        <button
+          type="button"
+          class="bar-button"
+          title="Models"
+          aria-haspopup="dialog"
+          @click=${() => this.dispatchEvent(new CustomEvent("choose-model"))}
+        >
+          ${modelsIcon}<span>Models</span>
         </button>
         <button
           type="button"
@@ -48,16 +48,7 @@ export class TopBar extends PageElement {
         <button type="button" class="bar-button" title="Settings" popovertarget="settings">
           ${settingsIcon}<span>Settings</span>
         </button>
-        <input type="file" webkitdirectory multiple hidden aria-label="Model folder" @change=${this.#onChange} />
       </nav>
     </header>`;
-  }
-
-  #onChange(event: Event): void {
-    const input = event.target as HTMLInputElement;
-    const files = Array.from(input.files ?? []);
-    // Cleared, so that choosing the same folder again is a change.
-    input.value = "";
-    this.dispatchEvent(new CustomEvent("open-folder", { detail: { name: folderName(files), files } }));
   }
 }

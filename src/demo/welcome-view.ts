@@ -1,14 +1,16 @@
-import { html, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit";
 import type { EngineInfo } from "../index";
-import type { ModelChoice } from "./chat-state";
+import { chosenName, type ModelChoice } from "./chat-state";
 import { cairnMark } from "./icons";
+import { hostOf } from "./remote-model";
 import { STARTERS } from "./starters";
 
-/** An empty chat: what this model can do, and how to begin. */
+/** An empty chat: what this model can do, how to begin, and what its files ask for in vain. */
 export function welcomeView(choice: ModelChoice, info: EngineInfo, ask: (prompt: string) => void): TemplateResult {
   return html`<section class="stage welcome">
     ${cairnMark()}
-    ${choice.kind === "embedded" ? embeddedIntro(ask) : folderIntro(choice.name, info)}
+    ${choice.kind === "embedded" ? embeddedIntro(ask) : openedIntro(choice, info)}
+    ${info.warnings.length === 0 ? nothing : html`<ul class="note warnings" aria-label="Warnings">${info.warnings.map((warning) => html`<li>${warning}</li>`)}</ul>`}
   </section>`;
 }
 
@@ -31,14 +33,15 @@ function embeddedIntro(ask: (prompt: string) => void): TemplateResult {
     <p class="fine-print">It runs on your own device: what you type is sent nowhere.</p>`;
 }
 
-function folderIntro(name: string, info: EngineInfo): TemplateResult {
-  return html`<h2>${name} is ready</h2>
-    ${
-      info.hasChatTemplate
-        ? html`<p>It was loaded from your folder and runs on your own device. Ask it something.</p>`
-        : html`<p>
-            It was loaded from your folder and runs on your own device. It has no chat template, so it does not converse: it goes on with the text that you write, and each text
-            stands alone.
-          </p>`
-    }`;
+function openedIntro(choice: Exclude<ModelChoice, { kind: "embedded" }>, info: EngineInfo): TemplateResult {
+  const origin = choice.kind === "folder" ? "It was loaded from your folder" : `It came from ${hostOf(choice.remote)}`;
+  return html`<h2>${chosenName(choice)} is ready</h2>
+    <p>
+      ${origin} and runs on your own device: what you type is sent nowhere.
+      ${
+        info.hasChatTemplate
+          ? "Ask it something."
+          : "It has no chat template, so it does not converse: it goes on with the text that you write, and each text stands alone."
+      }
+    </p>`;
 }

@@ -6,9 +6,12 @@ import { parseModelConfig } from "../models/parse-config";
 import { weightPlan } from "../models/registry";
 import { makeWeightLayout, type WeightLayout } from "../models/weight-layout";
 import type { WeightPlan } from "../models/weight-plan";
-import type { ModelSource } from "../protocol/messages";
+import type { EngineInit, ModelSource } from "../protocol/messages";
 import { ChatTemplate } from "../tokenizer/chat-template";
 import { Tokenizer } from "../tokenizer/tokenizer";
+
+/** What says which model is read, and how its weights are kept. */
+export type ModelChoice = Pick<EngineInit, "model" | "quantization">;
 
 /** What a model's config and the headers of its weights tell. */
 export interface CheckpointOutline {
@@ -26,23 +29,44 @@ export interface Checkpoint extends CheckpointOutline {
   readonly chatTemplate: ChatTemplate | null;
 }
 
-export async function readOutline(source: ModelSource, signal: AbortSignal): Promise<CheckpointOutline> {
+/** The caller closes `files`. */
+export function readOutline(choice: ModelChoice, signal: AbortSignal): Promise<CheckpointOutline> {
+  return withFiles(choice.model, (files) => outlineOf(files, choice, signal));
+}
+
+/** Reads and checks everything but the weights: of those only the headers. The caller closes `files` when the weights are read. */
+export function readCheckpoint(choice: ModelChoice, signal: AbortSignal): Promise<Checkpoint> {
+  return withFiles(choice.model, async (files) => {
+    const outline = await outlineOf(files, choice, signal);
+    const tokenizer = await Tokenizer.load(files, signal);
+    const chatTemplate = await ChatTemplate.load(files, signal);
+    return { ...outline, tokenizer, chatTemplate };
+  });
+}
+
+/** Leaves the files open only for what could be read. */
+async function withFiles<T>(source: ModelSource, read: (files: ModelFiles) => Promise<T>): Promise<T> {
   const files = openModelFiles(source);
+  try {
+    return await read(files);
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+}
+
+async function outlineOf(
+  files: ModelFiles,
+  { quantization }: ModelChoice,
+  signal: AbortSignal,
+): Promise<CheckpointOutline> {
   const configJson = await files.readJson("config.json", { signal });
   const generationJson = await files.readJson("generation_config.json", { signal, optional: true });
   const config = parseModelConfig(configJson, generationJson);
   const plan = weightPlan(config);
   const weightMap = await readWeightMap(files, signal);
-  const layout = makeWeightLayout(plan, weightMap);
+  const layout = makeWeightLayout(plan, weightMap, quantization);
   return { files, config, generation: parseGenerationDefaults(generationJson), weightMap, plan, layout };
-}
-
-/** Reads and checks everything but the weights: of those only the headers. */
-export async function readCheckpoint(source: ModelSource, signal: AbortSignal): Promise<Checkpoint> {
-  const outline = await readOutline(source, signal);
-  const tokenizer = await Tokenizer.load(outline.files, signal);
-  const chatTemplate = await ChatTemplate.load(outline.files, signal);
-  return { ...outline, tokenizer, chatTemplate };
 }
 
 /** Bytes of all files that hold weights: tensors fill a file to its end. */

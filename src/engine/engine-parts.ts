@@ -1,7 +1,6 @@
 import type { KvGeometry } from "../kv/geometry";
 import type { Connector } from "../offload/connector";
 import type { EngineInfo } from "../protocol/messages";
-import type { SamplingParams } from "../sampling/sampling-params";
 import type { Scheduler } from "../scheduler/scheduler";
 import type { ChatTemplate } from "../tokenizer/chat-template";
 import type { Tokenizer } from "../tokenizer/tokenizer";
@@ -21,6 +20,10 @@ export interface EngineParts {
   /** Ids that end a text: the config's, and the chat template's end of turn. */
   readonly eosTokenIds: readonly number[];
   /** From generation_config.json; null where it says nothing. */
-  readonly samplingDefaults: { readonly [K in Exclude<keyof SamplingParams, "seed">]: number | null };
+  readonly samplingDefaults: Readonly<
+    Record<"temperature" | "topK" | "topP" | "minP" | "repetitionPenalty", number | null>
+  >;
   readonly maxModelLen: number;
+  /** See loader/weights-hash.ts. */
+  readonly weightsHash: string;
 }

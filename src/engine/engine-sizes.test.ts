@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { configWithWindows, geometryWithWindows } from "../kv/geometry.fixture";
 import { weightPlan } from "../models/registry";
 import type { WeightLayout } from "../models/weight-layout";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { Request } from "../scheduler/request";
 import { Scheduler } from "../scheduler/scheduler";
 import { resolveEngineConfig } from "./engine-config";
@@ -9,14 +10,20 @@ import { makeSchedulerOptions } from "./engine-sizes";
 import { divideEngineMemory } from "./plan-memory";
 
 const INIT = { maxModelLen: 512 };
-const NO_WEIGHTS: WeightLayout = { linears: new Map(), tensors: new Set(), numParameters: 0, bytes: 0 };
+const NO_WEIGHTS: WeightLayout = {
+  linears: new Map(),
+  tensors: new Set(),
+  numParameters: 0,
+  bytes: 0,
+  quantization: null,
+};
 
 /** Fills the context. */
 const longest = () =>
   new Request({
     requestId: "longest",
     promptTokenIds: new Array(511).fill(7),
-    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] },
+    sampling: NEUTRAL_SAMPLING,
     maxTokens: 1,
     eosTokenIds: [],
   });

@@ -55,6 +55,44 @@ describe("a request's way through the engine", () => {
     ]);
   });
 
+  /** Of each delta that has text or logprobs: the text, and of each token its text, logprob, offset and alternatives. */
+  const logprobsOf = (events: readonly GenerateEvent[]) =>
+    events.flatMap((event) => {
+      if (event.kind !== "delta" || (event.text === "" && event.logprobs?.length === 0)) return [];
+      const entries = event.logprobs?.map(({ token, logprob, textOffset, top }) => {
+        return [token, logprob, textOffset, ...top.map((other) => other.token)].join(" ");
+      });
+      return [[event.text, entries]];
+    });
+
+  it("gives logprobs where asked, with the text in which each token begins; EOS and stop strings have none", async () => {
+    const script = { r: [id("a"), id("ð"), id("b"), EOS], stop: [id("ab"), id("c"), id("d"), id("a")] };
+    const { generate } = makeEngine(new ScriptedRunner(script));
+    const sampling = { temperature: 0, numLogprobs: 3 };
+    const events = generate(makeRequest("r", { sampling }));
+    const stopped = generate(makeRequest("stop", { sampling: { numLogprobs: 0 }, stop: ["bcd"] }));
+    await settle();
+    expect(logprobsOf(events)).toEqual([
+      ["a", ["a -2 0 <bos> <eos> a"]],
+      ["\uFFFDb", ["\uFFFD -10 1 <bos> <eos> a", "b -3 1 <bos> <eos> a"]],
+    ]);
+    expect(events).toContainEqual(expect.objectContaining({ kind: "delta", tokenIds: [EOS], logprobs: [] }));
+    expect(logprobsOf(stopped)).toEqual([["a", ["ab -7 0"]]]);
+  });
+
+  it("gives the logprobs of a character's tokens with the character, those without one at the end, and bytes", async () => {
+    const { generate } = makeEngine(new ScriptedRunner({ r: [id("a"), id("ð")], s: [BOS, EOS] }));
+    const events = generate(makeRequest("r", { maxTokens: 2, sampling: { numLogprobs: 0 } }));
+    const special = generate(makeRequest("s", { sampling: { numLogprobs: 0 } }));
+    await settle();
+    expect(logprobsOf(events)).toEqual([
+      ["a", ["a -2 0"]],
+      ["\uFFFD", ["\uFFFD -10 1"]],
+    ]);
+    expect(events).toContainEqual(expect.objectContaining({ logprobs: [expect.objectContaining({ bytes: [0xf0] })] }));
+    expect(logprobsOf(special)).toEqual([["", ["<bos> 0 0"]]]);
+  });
+
   it("ends with `length` at maxTokens and writes what is left of a cut character as U+FFFD", async () => {
     const { generate } = makeEngine(new ScriptedRunner({ r: [id("a"), id("ð")] }));
     const events = generate(makeRequest("r", { maxTokens: 2 }));

@@ -10,6 +10,7 @@ import type { EngineParts } from "./engine-parts";
 import { collectKvStats } from "./kv-stats";
 import { OutputProcessor } from "./output-processor";
 import { preparePrefetch, prepareRequest } from "./prepare-request";
+import { TextLogprobs } from "./text-logprobs";
 
 export type GenerateSink = (event: GenerateEvent) => void;
 
@@ -133,8 +134,10 @@ export class Engine {
     }
     const arrivalMs = this.#now();
     const prepared = prepareRequest(request, this.#parts);
-    const decoder = new IncrementalDecoder(this.#parts.tokenizer, prepared.promptTokenIds);
-    return { request: prepared, sink, output: new OutputProcessor(decoder, stop, arrivalMs) };
+    const { tokenizer } = this.#parts;
+    const decoder = new IncrementalDecoder(tokenizer, prepared.promptTokenIds);
+    const logprobs = prepared.sampling.numLogprobs === null ? null : new TextLogprobs(tokenizer);
+    return { request: prepared, sink, output: new OutputProcessor(decoder, stop, logprobs, arrivalMs) };
   }
 
   #command(command: Command): void {
@@ -201,17 +204,18 @@ export class Engine {
     }
   }
 
-  #emitUpdate(live: LiveRequest, { requestId, newTokenIds, endsWithEos, finishReason, error }: RequestUpdate): void {
-    if (finishReason === "error") throw error;
+  #emitUpdate(live: LiveRequest, update: RequestUpdate): void {
+    const { requestId, finishReason: ownReason, error } = update;
+    if (ownReason === "error") throw error;
     const nowMs = this.#now();
-    const delta = live.output.push(newTokenIds, endsWithEos, finishReason, nowMs);
-    live.sink({ kind: "delta", text: delta.text, tokenIds: delta.tokenIds });
-    if (delta.finishReason === null) return;
-    if (finishReason === null) this.#parts.scheduler.finish(requestId, "stop");
+    const { finishReason, ...delta } = live.output.push(update, ownReason, nowMs);
+    live.sink({ kind: "delta", ...delta });
+    if (finishReason === null) return;
+    if (ownReason === null) this.#parts.scheduler.finish(requestId, "stop");
     this.#live.delete(requestId);
     live.sink({
       kind: "done",
-      finishReason: delta.finishReason,
+      finishReason,
       usage: usageOf(live.request),
       timings: live.output.timings(nowMs),
     });

@@ -6,6 +6,7 @@ import type { KvGeometry } from "../kv/geometry";
 import type { MemoryDivision } from "../loader/divide-memory";
 import { throwIfAborted } from "../loader/read-errors";
 import { streamWeights } from "../loader/weight-pieces";
+import { hashWeights } from "../loader/weights-hash";
 import type { BuildContext } from "../models/build-context";
 import { buildDecoder } from "../models/decoder";
 import { allocateScratch } from "../models/scratch";
@@ -63,8 +64,20 @@ export async function loadEngine(init: EngineInit, context: LoadContext): Promis
 export async function loadEngineParts(init: EngineInit, context: LoadContext): Promise<LoadedParts> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
-  const checkpoint = await readCheckpoint(init.model, context.signal);
+  const checkpoint = await readCheckpoint(init, context.signal);
+  try {
+    return await loadCheckpoint(checkpoint, init, engineConfig, context);
+  } finally {
+    checkpoint.files.close();
+  }
+}
 
+async function loadCheckpoint(
+  checkpoint: Checkpoint,
+  init: EngineInit,
+  engineConfig: EngineConfig,
+  context: LoadContext,
+): Promise<LoadedParts> {
   context.onProgress({ phase: "device", loaded: 0, total: 0 });
   const { geometry, adapter, memory } = await planEngine(init, engineConfig, checkpoint, context.gpu);
   if (memory.refusal) throw memory.refusal;
@@ -90,7 +103,7 @@ async function loadOnDevice(
   const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
   const hostMemory = makeHostMemory(geometry, engineConfig);
   const made = await makeRunner(gpu, variant, checkpoint, geometry, memory, hostMemory, engineConfig, context);
-  const { runner, numBlocks } = made;
+  const { runner, numBlocks, weightsHash } = made;
   const { maxModelLen, weightBytes } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
   const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, () => performance.now());
@@ -110,6 +123,7 @@ async function loadOnDevice(
     eosTokenIds: [...new Set([...config.eosTokenIds, ...endOfTurn])],
     samplingDefaults: generation,
     maxModelLen,
+    weightsHash,
   };
 }
 
@@ -123,7 +137,7 @@ async function makeRunner(
   hostSlots: HostSlots | null,
   engineConfig: EngineConfig,
   context: LoadContext,
-): Promise<{ runner: GpuModelRunner; numBlocks: number }> {
+): Promise<{ runner: GpuModelRunner; numBlocks: number; weightsHash: string }> {
   const { config, plan, layout } = checkpoint;
   const { device, maxBindingBytes } = gpu;
   const buffers = new Buffers(device);
@@ -132,7 +146,7 @@ async function makeRunner(
   const sizes = stepSizes(engineConfig, config, geometry, maxModelLen);
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
-  const state = allocateStepState(buffers, sizes);
+  const state = await allocateStepState(buffers, sizes, config.vocabSize);
   const { numStagingSlots } = engineConfig;
   const delayMap = context.delayMap ?? null;
   const transfers =
@@ -158,7 +172,7 @@ async function makeRunner(
     plan,
   );
   compiling.catch(() => {}); // Reported below, after the upload.
-  await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
+  const weightsHash = await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
   context.onProgress({ phase: "compile", loaded: layout.bytes, total: layout.bytes });
   const runner = await GpuModelRunner.create({
     gpu,
@@ -180,7 +194,7 @@ async function makeRunner(
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();
   throwIfAborted(context.signal);
-  return { runner, numBlocks: pool.numBlocks };
+  return { runner, numBlocks: pool.numBlocks, weightsHash };
 }
 
 function engineInfo(
@@ -195,6 +209,7 @@ function engineInfo(
     architecture: config.architecture,
     numParameters: layout.numParameters,
     weightBytes,
+    quantization: layout.quantization ?? "none",
     vocabSize: config.vocabSize,
     maxModelLen,
     kvDtype: geometry.dtype,
@@ -203,24 +218,35 @@ function engineInfo(
     hasChatTemplate: chatTemplate !== null,
     adapter,
     features,
-    warnings: generation.unsupportedFields.map(
-      (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
-    ),
+    warnings: [
+      ...files.warnings,
+      ...generation.unsupportedFields.map(
+        (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,
+      ),
+    ],
   };
 }
 
+/** Returns the hash of the files' content. */
 async function uploadWeights(
   { device, health }: GpuDevice,
   { files, weightMap, layout }: Checkpoint,
   weights: ModelWeights,
   { maxPieceBytes }: EngineConfig,
   { signal, onProgress }: LoadContext,
-): Promise<void> {
+): Promise<string> {
+  const weightFiles = [...layout.tensors].flatMap((name) => weightMap.get(name)?.file ?? []);
+  await files.fetchAll([...new Set(weightFiles)], {
+    signal,
+    onProgress: (bytes) => onProgress({ phase: "download", ...bytes }),
+  });
+  const hashes = new Map<string, string>();
   const pieces = streamWeights(files, weightMap, {
     names: layout.tensors,
     maxPieceBytes,
     signal,
     onProgress: (file, loaded, total) => onProgress({ phase: "weights", file, loaded, total }),
+    onFileHash: (file, hash) => hashes.set(file, hash),
   });
   for await (const piece of pieces) {
     weights.upload(piece, tensorType(piece.tensor));
@@ -229,4 +255,5 @@ async function uploadWeights(
     health.throwIfFailed();
   }
   weights.finish();
+  return hashWeights(hashes);
 }

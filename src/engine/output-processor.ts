@@ -1,5 +1,7 @@
-import type { FinishReason, Timings } from "../protocol/messages";
+import type { FinishReason, OutputLogprob, Timings } from "../protocol/messages";
+import type { RequestUpdate } from "../scheduler/request-update";
 import { StopMatcher } from "./stop-matcher";
+import type { TextLogprobs } from "./text-logprobs";
 
 /** Turns ids into text as they come; what could still be the beginning of a character is kept until it is whole. */
 export interface TextDecoder {
@@ -10,22 +12,31 @@ export interface TextDecoder {
 export interface OutputDelta {
   readonly text: string;
   readonly tokenIds: readonly number[];
+  /** Absent where the request did not ask. */
+  readonly logprobs?: readonly OutputLogprob[];
   /** Null while the request goes on. "stop" where a stop string ended it, whatever the scheduler said. */
   readonly finishReason: FinishReason | null;
 }
+
+type OutputUpdate = Pick<RequestUpdate, "newTokenIds" | "newLogprobs" | "endsWithEos">;
 
 /** One request's output: ids to text, stop strings, times. */
 export class OutputProcessor {
   readonly #decoder: TextDecoder;
   readonly #stops: StopMatcher;
+  readonly #logprobs: TextLogprobs | null;
   readonly #arrivalMs: number;
+  /** Characters that were decoded, and those of them that were handed out. */
+  #numDecoded = 0;
+  #numGiven = 0;
   #scheduledMs: number | null = null;
   #firstTokenMs: number | null = null;
 
-  /** Times are in milliseconds of one clock. */
-  constructor(decoder: TextDecoder, stop: readonly string[], arrivalMs: number) {
+  /** Times are in milliseconds of one clock. `logprobs`: null where the request did not ask. */
+  constructor(decoder: TextDecoder, stop: readonly string[], logprobs: TextLogprobs | null, arrivalMs: number) {
     this.#decoder = decoder;
     this.#stops = new StopMatcher(stop);
+    this.#logprobs = logprobs;
     this.#arrivalMs = arrivalMs;
   }
 
@@ -34,21 +45,30 @@ export class OutputProcessor {
     this.#scheduledMs ??= nowMs;
   }
 
-  /** Takes in what a step brought. `endsWithEos`: the last id ended the request and is no text. */
-  push(
-    tokenIds: readonly number[],
-    endsWithEos: boolean,
-    finishReason: FinishReason | null,
-    nowMs: number,
-  ): OutputDelta {
+  /** Takes in what a step brought. An EOS id that ended the request is no text. */
+  push(update: OutputUpdate, finishReason: FinishReason | null, nowMs: number): OutputDelta {
+    const { newTokenIds: tokenIds, newLogprobs, endsWithEos } = update;
     this.#firstTokenMs ??= nowMs;
     const textIds = endsWithEos ? tokenIds.slice(0, -1) : tokenIds;
     let text = "";
-    for (const tokenId of textIds) text += this.#stops.push(this.#decoder.push(tokenId));
-    if (finishReason !== null) text += this.#stops.push(this.#decoder.flush());
-    if (this.#stops.matched) return { text, tokenIds, finishReason: "stop" };
-    if (finishReason !== null) text += this.#stops.flush();
-    return { text, tokenIds, finishReason };
+    textIds.forEach((tokenId, index) => {
+      this.#logprobs?.push(tokenId, newLogprobs[index], this.#numDecoded);
+      text += this.#take(this.#decoder.push(tokenId));
+    });
+    if (finishReason !== null) text += this.#take(this.#decoder.flush());
+    const isStopped = this.#stops.matched;
+    const isEnd = finishReason !== null && !isStopped;
+    if (isEnd) text += this.#stops.flush();
+    this.#numGiven += text.length;
+    // At its end the text has tokens that begin where it ends: they have no characters.
+    const logprobs = this.#logprobs?.take(isEnd ? Number.POSITIVE_INFINITY : this.#numGiven);
+    return { text, tokenIds, ...(logprobs && { logprobs }), finishReason: isStopped ? "stop" : finishReason };
+  }
+
+  /** What of a decoded piece may be shown. */
+  #take(piece: string): string {
+    this.#numDecoded += piece.length;
+    return this.#stops.push(piece);
   }
 
   /** Of a request that has output. */

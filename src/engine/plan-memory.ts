@@ -42,7 +42,8 @@ export async function planEngine(
  */
 export async function planMemory(init: EngineInit, context: { gpu: GPU; signal: AbortSignal }): Promise<MemoryPlan> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
-  const outline = await readOutline(init.model, context.signal);
+  const outline = await readOutline(init, context.signal);
+  outline.files.close();
   const { geometry, adapter, memory } = await planEngine(init, engineConfig, outline, context.gpu);
   throwIfAborted(context.signal);
   if (memory.refusal && memory.longestModelLen === 0) throw memory.refusal;
@@ -100,7 +101,7 @@ function sizesFor(
   maxModelLen: number,
 ): ReturnType<MemoryRequest["sizesFor"]> {
   const scratch = scratchBytes(config, scratchSizes(engineConfig, maxModelLen));
-  const stepState = stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen));
+  const stepState = stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen), config.vocabSize);
   const ropes = config.ropes.length * ropeTableBytes(config.headDim, maxModelLen);
   const hasHost = hostCacheBytes(geometry, engineConfig) > 0;
   // A matrix is cut into slices of whole pairs of rows.

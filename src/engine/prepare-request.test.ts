@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { BOS, EOS, id, makeParts, makeRequest } from "../testing/engine-parts";
 import { ScriptedRunner } from "../testing/scripted-runner";
 import { prepareRequest } from "./prepare-request";
@@ -20,12 +21,33 @@ describe("prepareRequest", () => {
   });
 
   it("takes sampling from the caller, then the model, then OpenAI", () => {
-    const samplingDefaults = { temperature: 0.7, topK: null, topP: 0.95, minP: null };
+    const samplingDefaults = { temperature: 0.7, topK: null, topP: 0.95, minP: null, repetitionPenalty: 1.1 };
     const sampling = { ...UNSET, temperature: 0, minP: 0.1, seed: [3, 4] as const };
     const prepared = prepareRequest(makeRequest("r", { sampling }), { ...parts, samplingDefaults });
-    expect(prepared.sampling).toEqual({ temperature: 0, topK: 0, topP: 0.95, minP: 0.1, seed: [3, 4] });
+    const fromModel = { topP: 0.95, repetitionPenalty: 1.1 };
+    expect(prepared.sampling).toEqual({ ...NEUTRAL_SAMPLING, ...fromModel, temperature: 0, minP: 0.1, seed: [3, 4] });
     const bare = prepareRequest(makeRequest("r", { sampling: { ...UNSET, seed: [0, 0] } }), parts);
-    expect(bare.sampling).toEqual({ temperature: 1, topK: 0, topP: 1, minP: 0, seed: [0, 0] });
+    expect(bare.sampling).toEqual(NEUTRAL_SAMPLING);
+  });
+
+  it("passes on penalties, logit bias and logprobs", () => {
+    const penalties = { repetitionPenalty: 1, presencePenalty: -0.5, frequencyPenalty: 0.25 };
+    const sampling = {
+      ...UNSET,
+      ...penalties,
+      seed: [0, 0] as const,
+      logitBias: new Map([[10, -100]]),
+      numLogprobs: 0,
+    };
+    const samplingDefaults = { ...parts.samplingDefaults, repetitionPenalty: 1.1 };
+    const prepared = prepareRequest(makeRequest("r", { sampling }), { ...parts, samplingDefaults });
+    expect(prepared.sampling).toEqual({ ...NEUTRAL_SAMPLING, ...sampling, temperature: 1, topK: 0, topP: 1, minP: 0 });
+  });
+
+  it("names the biased id that the model does not have", () => {
+    const request = makeRequest("r", { sampling: { logitBias: new Map([[11, 1]]) } });
+    const data = { param: "logit_bias.11", value: 11, vocabSize: 11 };
+    expect(() => prepareRequest(request, parts)).toThrow(expect.objectContaining({ code: "invalid_request", data }));
   });
 
   it("draws another seed of two unsigned words for each request that has none", () => {
@@ -41,6 +63,19 @@ describe("prepareRequest", () => {
     const fields = { maxTokens: 5, priority: -3, usePrefixCache: false, cacheSalt: "mine" };
     expect(prepareRequest(makeRequest("r", fields), parts)).toMatchObject({ ...fields, eosTokenIds: [EOS] });
     expect(prepareRequest(makeRequest("r", { maxTokens: null }), parts).maxTokens).toBe(32);
+  });
+
+  it("refuses what the tokenizer writes with ids that the model does not have", () => {
+    const info = { ...parts.info, vocabSize: id("b") };
+    const small = { ...parts, info };
+    const prepare = (input: Parameters<typeof makeRequest>[1]) => () => prepareRequest(makeRequest("r", input), small);
+    const refusal = expect.objectContaining({
+      code: "invalid_tokenizer",
+      data: { file: "tokenizer.json", tokenId: id("b"), vocabSize: id("b") },
+    });
+    expect(prepare({ input: { kind: "text", text: "aa" } })).not.toThrow();
+    expect(prepare({ input: { kind: "text", text: "ab" } })).toThrow(refusal);
+    expect(prepare({ input: { kind: "chat", messages: [{ role: "user", content: "b" }] } })).toThrow(refusal);
   });
 
   it("names the token id that the model does not have", () => {

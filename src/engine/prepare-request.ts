@@ -1,24 +1,21 @@
 import type { PrefetchRequest } from "../protocol/kv-messages";
 import type { GenerateRequest, PromptInput } from "../protocol/messages";
-import type { SamplingParams } from "../sampling/sampling-params";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "../sampling/sampling-params";
 import { Request } from "../scheduler/request";
 import { encodeChat } from "../tokenizer/chat-template";
 import { CairnError } from "../util/errors";
 import type { EngineParts } from "./engine-parts";
 
-/** OpenAI's defaults, for what neither the caller nor the model's generation_config.json sets. */
-const OPENAI_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0 } as const;
-
 /**
  * What the caller sent as the scheduler wants it. Throws `invalid_request` for token ids that the model does not have,
- * and `chat_template` where the messages cannot be rendered.
+ * `invalid_tokenizer` where they are its own tokenizer's, and `chat_template` where the messages cannot be rendered.
  */
 export function prepareRequest(request: GenerateRequest, parts: EngineParts): Request {
   const { requestId, input, maxTokens, sampling, priority, usePrefixCache, cacheSalt } = request;
   return new Request({
     requestId,
     promptTokenIds: encodePrompt(input, parts),
-    sampling: resolveSampling(sampling, parts.samplingDefaults),
+    sampling: resolveSampling(sampling, parts),
     // The scheduler ends a request at the end of the context anyway.
     maxTokens: maxTokens ?? parts.maxModelLen,
     eosTokenIds: parts.eosTokenIds,
@@ -33,7 +30,7 @@ export function preparePrefetch({ requestId, input, cacheSalt }: PrefetchRequest
   return new Request({
     requestId,
     promptTokenIds: encodePrompt(input, parts),
-    sampling: { ...OPENAI_SAMPLING, seed: [0, 0] },
+    sampling: NEUTRAL_SAMPLING,
     maxTokens: 1,
     eosTokenIds: [],
     cacheSalt,
@@ -47,36 +44,57 @@ function encodePrompt(input: PromptInput, { tokenizer, chatTemplate, info }: Eng
       checkTokenIds(input.tokenIds, info.vocabSize);
       return input.tokenIds;
     case "text":
-      return tokenizer.encode(input.text, { addSpecialTokens: true });
+      return checkOwnIds(tokenizer.encode(input.text, { addSpecialTokens: true }), info.vocabSize);
     case "chat":
       if (!chatTemplate) {
         const reason = "the model's files hold no chat template";
         throw new CairnError("chat_template", `This model cannot chat: ${reason}. Use completions.`, { reason });
       }
-      return encodeChat(chatTemplate, tokenizer, input.messages);
+      return checkOwnIds(encodeChat(chatTemplate, tokenizer, input.messages), info.vocabSize);
     default:
       return input satisfies never;
   }
 }
 
+/** Ids that the tokenizer gave: it may be another model's, or have tokens for images that the text model has no row for. */
+function checkOwnIds(tokenIds: readonly number[], vocabSize: number): readonly number[] {
+  const tokenId = tokenIds.find((id) => id >= vocabSize);
+  if (tokenId === undefined) return tokenIds;
+  const message = `The tokenizer wrote the prompt with the id ${tokenId}; the model's ids go from 0 to ${vocabSize - 1}.`;
+  throw new CairnError("invalid_tokenizer", message, { file: "tokenizer.json", tokenId, vocabSize });
+}
+
 function checkTokenIds(tokenIds: readonly number[], vocabSize: number): void {
   const index = tokenIds.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
   if (index < 0) return;
-  const param = `prompt[${index}]`;
-  const message = `${param} is ${tokenIds[index]}; the model's token ids go from 0 to ${vocabSize - 1}.`;
-  throw new CairnError("invalid_request", message, { param, value: tokenIds[index], vocabSize });
+  throw unknownId(`prompt[${index}]`, tokenIds[index], vocabSize);
 }
 
+function unknownId(param: string, value: number, vocabSize: number): CairnError {
+  const message = `${param} is ${value}; the model's token ids go from 0 to ${vocabSize - 1}.`;
+  return new CairnError("invalid_request", message, { param, value, vocabSize });
+}
+
+/** The caller's word, then that of the model's generation_config.json, then OpenAI's defaults, which leave all off. */
 function resolveSampling(
   given: GenerateRequest["sampling"],
-  defaults: EngineParts["samplingDefaults"],
+  { samplingDefaults: defaults, info }: EngineParts,
 ): SamplingParams {
+  for (const id of given.logitBias?.keys() ?? []) {
+    if (id >= info.vocabSize) throw unknownId(`logit_bias.${id}`, id, info.vocabSize);
+  }
+  const neutral = NEUTRAL_SAMPLING;
   return {
-    temperature: given.temperature ?? defaults.temperature ?? OPENAI_SAMPLING.temperature,
-    topK: given.topK ?? defaults.topK ?? OPENAI_SAMPLING.topK,
-    topP: given.topP ?? defaults.topP ?? OPENAI_SAMPLING.topP,
-    minP: given.minP ?? defaults.minP ?? OPENAI_SAMPLING.minP,
+    temperature: given.temperature ?? defaults.temperature ?? neutral.temperature,
+    topK: given.topK ?? defaults.topK ?? neutral.topK,
+    topP: given.topP ?? defaults.topP ?? neutral.topP,
+    minP: given.minP ?? defaults.minP ?? neutral.minP,
     seed: given.seed ?? randomSeed(),
+    repetitionPenalty: given.repetitionPenalty ?? defaults.repetitionPenalty ?? neutral.repetitionPenalty,
+    presencePenalty: given.presencePenalty ?? neutral.presencePenalty,
+    frequencyPenalty: given.frequencyPenalty ?? neutral.frequencyPenalty,
+    logitBias: given.logitBias ?? neutral.logitBias,
+    numLogprobs: given.numLogprobs ?? neutral.numLogprobs,
   };
 }
 

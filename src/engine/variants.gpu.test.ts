@@ -2,10 +2,11 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { EngineInit } from "../protocol/messages";
 import { filesSource, readDemoModel } from "../testing/demo-model";
 import { EngineHarness } from "../testing/engine-harness";
-import { GOLDEN_BOUNDS, type GoldenJob, SINGLE_MODE } from "../testing/golden-job";
-import { loadGoldenJobs, topGap } from "../testing/goldens";
+import { GOLDEN_BOUNDS, SINGLE_MODE } from "../testing/golden-job";
+import { loadGoldenJobs } from "../testing/goldens";
 import { openDawnGpu } from "../testing/gpu";
 import { Random } from "../testing/random";
+import { referenceJob } from "../testing/reference-job";
 import { ReferenceModel } from "../testing/reference-model";
 import { makeTinyGemma, tinyGemmaFiles } from "../testing/tiny-gemma";
 import { WatchedGpu } from "../testing/watched-gpu";
@@ -44,7 +45,11 @@ describe.skipIf(!gpu)("an engine set up otherwise gives the same ids and logits"
 
   it("with a residual stream past the range of f16", async () => {
     const gemma = makeTinyGemma({ seed: 3, residualScale: 1e5 });
-    const job = referenceJob(ReferenceModel.fromTensors(gemma.config, gemma.tensors));
+    const reference = ReferenceModel.fromTensors(gemma.config, gemma.tensors);
+    const random = new Random(5);
+    const longerThanTheWindow = Array.from({ length: 45 }, () => random.int(3, 255));
+    const job = referenceJob("hot Gemma", reference, longerThanTheWindow, 12);
+    expect(reference.maxAbsResidual).toBeGreaterThan(1e5);
     const files = Object.fromEntries(tinyGemmaFiles(gemma).map(({ name, bytes }) => [name, bytes]));
     // Ids are all that the test gives and takes, but an engine wants a tokenizer.
     const model = filesSource({ ...files, "tokenizer.json": DEMO["tokenizer.json"] });
@@ -55,20 +60,3 @@ describe.skipIf(!gpu)("an engine set up otherwise gives the same ids and logits"
     }
   });
 });
-
-/** A prompt longer than the window, and what the float64 reference makes of it. */
-function referenceJob(reference: ReferenceModel): GoldenJob {
-  const random = new Random(5);
-  const promptIds = Array.from({ length: 45 }, () => random.int(3, 255));
-  let logits = reference.forward(promptIds)[promptIds.length - 1];
-  const topLogits = Array.from(logits, (logit, id) => [id, logit] as const);
-  const greedyIds: number[] = [];
-  const stepGaps: number[] = [];
-  for (let step = 0; step < 12; step++) {
-    greedyIds.push(logits.indexOf(Math.max(...logits)));
-    stepGaps.push(topGap(logits));
-    logits = reference.append(greedyIds[step]);
-  }
-  expect(reference.maxAbsResidual).toBeGreaterThan(1e5);
-  return { name: "hot Gemma", promptIds, greedyIds, topLogits, stepGaps };
-}

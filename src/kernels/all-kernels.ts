@@ -1,4 +1,5 @@
 import type { Kernel, KernelVariant } from "../gpu/kernel";
+import { adjustLogits, adjustLogitsVariant } from "./adjust-logits";
 import {
   attentionDecode,
   attentionDecodeVariant,
@@ -11,10 +12,13 @@ import { attentionPrefill, attentionPrefillVariant, packAttentionPrefillParams }
 import { embed, embedVariant, packEmbedParams } from "./embed";
 import { gemm, gemmVariant, packGemmParams } from "./gemm";
 import { GEMV_TOKEN_TILES, gemv, gemvVariant, packGemvParams } from "./gemv";
+import { logprobs, logprobsVariant } from "./logprobs";
+import { packQuantizeParams, quantizeRows, quantizeRowsVariant } from "./quantize-rows";
 import { packRepackParams, repackRows, repackRowsVariant } from "./repack-rows";
 import { packRmsNormParams, rmsNorm, rmsNormVariant } from "./rms-norm";
 import { packRopeKvWriteParams, ropeKvWrite, ropeKvWriteVariant } from "./rope-kv-write";
-import { packSampleParams, sample, sampleVariant } from "./sample";
+import { sample, sampleVariant } from "./sample";
+import { packLogitParams } from "./sampling-row";
 import { updateBlockTables, updateBlockTablesVariant } from "./update-block-tables";
 import type { DeviceVariant } from "./variants";
 
@@ -32,7 +36,8 @@ export interface KernelEntry {
   readonly params: PackedParams | null;
 }
 
-const WEIGHT_TYPES = ["f32", "f16", "bf16"] as const;
+const WEIGHT_TYPES = ["f32", "f16", "bf16", "q8_0", "q4_0"] as const;
+const FLOAT_TYPES = ["f32", "f16", "bf16"] as const;
 const KV_TYPES = ["f32", "f16"] as const;
 /** Sizes that tiles divide and sizes that they do not. */
 const WIDTHS = [64, 172] as const;
@@ -64,9 +69,12 @@ const EPILOGUE_MEMBERS = { epilogue: 2, activation: 0 };
 
 const gemvVariants = (device: DeviceVariant) => [
   ...GEMV_TOKEN_TILES.flatMap((tokenTile) =>
-    WEIGHT_TYPES.flatMap((weightType) =>
+    FLOAT_TYPES.flatMap((weightType) =>
       WIDTHS.map((width) => gemvVariant(device, { width, weightType, tokenTile, prologue: "norm" })),
     ),
+  ),
+  ...(["q8_0", "q4_0"] as const).map((weightType) =>
+    gemvVariant(device, { width: 172, weightType, tokenTile: 4, prologue: "norm" }),
   ),
   ...(["none", "post-norm"] as const).map((prologue) =>
     gemvVariant(device, { width: 172, weightType: "f32", tokenTile: 1, prologue }),
@@ -81,6 +89,22 @@ export const allKernels: readonly KernelEntry[] = [
     params: {
       words: packRepackParams({ sourceRow: 1, numRows: 2, rowBytes: 4, rowWords: 5, firstRow: 6, rowStep: 7 }),
       members: { source_row: 1, num_rows: 2, row_bytes: 4, row_words: 5, first_row: 6, row_step: 7 },
+    },
+  },
+  {
+    kernel: quantizeRows,
+    variants: () => [quantizeRowsVariant],
+    params: {
+      words: packQuantizeParams({
+        sourceRow: 1,
+        numRows: 3,
+        width: 5,
+        sourceType: "bf16",
+        type: "q8_0",
+        firstRow: 6,
+        rowStep: 7,
+      }),
+      members: { source_row: 1, num_rows: 3, width: 5, source_type: 2, bits: 8, first_row: 6, row_step: 7 },
     },
   },
   { kernel: updateBlockTables, variants: () => [updateBlockTablesVariant], params: null },
@@ -171,6 +195,16 @@ export const allKernels: readonly KernelEntry[] = [
   {
     kernel: sample,
     variants: (device) => [sampleVariant(device)],
-    params: { words: packSampleParams(5, 8), members: { num_logits: 5, logits_stride: 8 } },
+    params: { words: packLogitParams(5, 8, 3), members: { num_logits: 5, logits_stride: 8, adjusted_row: 3 } },
+  },
+  {
+    kernel: adjustLogits,
+    variants: () => [adjustLogitsVariant],
+    params: { words: packLogitParams(5, 8, 3), members: { num_logits: 5, logits_stride: 8, adjusted_row: 3 } },
+  },
+  {
+    kernel: logprobs,
+    variants: (device) => [logprobsVariant(device)],
+    params: { words: packLogitParams(5, 8, 3), members: { num_logits: 5, logits_stride: 8, first_logprob: 3 } },
   },
 ];

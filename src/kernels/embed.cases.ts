@@ -74,7 +74,7 @@ function matches(name: string, makeRuns: () => readonly EmbedRun[]): KernelCase 
 
 function randomRun(type: WeightType, width: number, ids: readonly number[]): EmbedRun {
   const numIds = 23;
-  const table = roundWeights(type, new Random(width).normalArray(numIds * width));
+  const table = roundWeights(type, new Random(width).normalArray(numIds * width), width);
   return { type, width, table, ids, scale: Math.sqrt(width), slices: [0, numIds] };
 }
 
@@ -85,6 +85,11 @@ const shapeCases = [
     [1, 7, 8, 13].map((width) => randomRun("f32", width, someIds)),
   ),
   matches("f16, widths that no tile divides", () => [65, 172].map((width) => randomRun("f16", width, someIds))),
+  matches("q8_0 and q4_0, widths that no block divides, by slices", () =>
+    (["q8_0", "q4_0"] as const).flatMap((type) =>
+      [172, 300].map((width) => ({ ...randomRun(type, width, someIds), slices: [0, 1, 8, 23] })),
+    ),
+  ),
   matches("bf16, more units than threads", () => [1031].map((width) => randomRun("bf16", width, someIds))),
   matches("one token", () => [randomRun("f32", 13, [4])]),
   matches("the id sampled last is read on the GPU", () => [{ ...randomRun("f32", 13, someIds), lastId: 17 }]),

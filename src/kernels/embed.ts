@@ -12,7 +12,7 @@ export const embed = defineKernel({
 });
 
 export function embedVariant(weightType: WeightType, width: number): KernelVariant<"WIDTH"> {
-  return { prelude: {}, modules: [gridModule, stepModule, weightModules[weightType]], overrides: { WIDTH: width } };
+  return { prelude: {}, modules: [gridModule, stepModule, ...weightModules[weightType]], overrides: { WIDTH: width } };
 }
 
 /** The slice of the embedding that one dispatch reads: ids [firstId, firstId + numIds). */

@@ -20,7 +20,7 @@ async function check(ctx: KernelTestContext, run: GemmRun): Promise<void> {
   const representable = (values: Float32Array<ArrayBuffer>) =>
     ctx.variant.f16 && boundedInput ? roundToF16(values) : values;
   const inputs = representable(random.normalArray(numTokens * width, run.input));
-  const weights = representable(roundWeights(weightType, random.normalArray(numRows * width)));
+  const weights = representable(roundWeights(weightType, random.normalArray(numRows * width), width));
   const x = ctx.upload("x", padRows(inputs, width, numTokens + 1));
   const pipeline = await ctx.pipelines.get(gemm, gemmVariant(ctx.variant, run));
   await checkLinear(ctx, run, { inputs, weights }, async ({ step, out, slices }) => {
@@ -62,6 +62,11 @@ export const gemmCases: readonly KernelCase[] = [
   ]),
   matches("f16, widths that no unit divides", true, [
     ...[1, 13, 172].map((width) => ({ width, weightType: "f16" as const, numTokens: 33, numRows: 65 })),
+  ]),
+  matches("q8_0 and q4_0, widths that no block divides, by slices", false, [
+    ...(["q8_0", "q4_0"] as const).flatMap((weightType) =>
+      [1, 40, 172].map((width) => ({ weightType, width, numTokens: 33, numRows: 70, sliceStarts: [0, 6] })),
+    ),
   ]),
   matches("inputs within and beyond the range of f16", false, [
     ...[1, 1e7, 1e-12].map((input) => ({ width: 65, weightType: "bf16" as const, input })),

@@ -25,7 +25,7 @@ export function gemmVariant(device: DeviceVariant, options: GemmOptions): Kernel
   const f16 = device.f16 && options.boundedInput;
   return {
     prelude: { enables: enables({ f16 }), aliases: { elem: f16 ? "f16" : "f32" } },
-    modules: [stepModule, rowModule, activationModule, weightModules[options.weightType]],
+    modules: [stepModule, rowModule, activationModule, ...weightModules[options.weightType]],
     overrides: {},
   };
 }

@@ -31,7 +31,7 @@ function makeData(run: GemvRun) {
   const random = new Random(width * numRows + numTokens);
   const x = run.x ?? random.normalArray(numTokens * width, run.residual);
   const y = random.normalArray(numTokens * width, run.branch);
-  const weights = roundWeights(weightType, run.weights ?? random.normalArray(numRows * width));
+  const weights = roundWeights(weightType, run.weights ?? random.normalArray(numRows * width), width);
   const postWeight = random.normalArray(width);
   const normWeight = random.normalArray(width);
   const rowOf = (values: Float32Array, t: number) => values.subarray(t * width, (t + 1) * width);
@@ -126,6 +126,14 @@ export const gemvCases: readonly KernelCase[] = [
     ...[1, 4, 5, 8].map((numTokens) => ({ width: 64, weightType: "f16" as const, tokenTile: 4 as const, numTokens })),
   ]),
   matches("width 523, more units than threads", [{ width: 523 }]),
+  matches("q8_0 and q4_0, widths that no block divides, by slices", [
+    { weightType: "q8_0", width: 172 },
+    { weightType: "q4_0", width: 300, sliceStarts: [0, 18] },
+  ]),
+  {
+    ...matches("q4_0, tiles of four tokens", [{ weightType: "q4_0", width: 40, tokenTile: 4, numTokens: 5 }]),
+    isSlowInBrowser: true,
+  },
   matches("gates of normed rows, by slices", [
     ...[{}, { residual: 1e5 }, { residual: 1e-20, eps: 1e-5 }].map((scale) => {
       return { ...scale, prologue: "norm" as const, epilogue: SILU, numRows: 46, sliceStarts: [0, 18] };

@@ -59,7 +59,7 @@ export function gemvVariant(device: DeviceVariant, options: GemvOptions): Kernel
       normsModule,
       activationModule,
       reduceModule(device),
-      weightModules[options.weightType],
+      ...weightModules[options.weightType],
     ],
     overrides: {
       IN_WIDTH: options.width,

@@ -1,19 +1,13 @@
 import { randomUniform } from "../sampling/random";
 import { type SampleSupport, sampleSupport } from "../sampling/sample";
-import type { SamplingParams } from "../sampling/sampling-params";
+import { hasPenalties, NEUTRAL_SAMPLING, type SamplingParams } from "../sampling/sampling-params";
+import { assertSame, assertUntouched } from "../testing/kernel-asserts";
 import { type KernelCase, type KernelTestContext, NAN_WORD } from "../testing/kernel-case";
 import { Random } from "../testing/random";
+import { type SampledRow, samplingStep } from "../testing/sampling-step";
 import { assert } from "../util/errors";
-import { roundUp } from "../util/math";
-import {
-  packSampleParams,
-  packSamplingRow,
-  SAMPLED_NOT_FINITE,
-  SAMPLING_ROW_WORDS,
-  sample,
-  sampleGrid,
-  sampleVariant,
-} from "./sample";
+import { SAMPLED_NOT_FINITE, sample, sampleGrid, sampleVariant } from "./sample";
+import { countTokens, packLogitParams } from "./sampling-row";
 
 /** Masses and probabilities this near to a boundary may fall on either side: f32 sums against float64. */
 const MARGIN = 1e-5;
@@ -29,7 +23,7 @@ interface Drawn {
   readonly finite: boolean;
 }
 
-const OFF: SamplingParams = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: [1, 2] };
+const OFF: SamplingParams = { ...NEUTRAL_SAMPLING, seed: [1, 2] };
 
 const normal = (size: number, deviation = 3) => new Random(size).normalArray(size, deviation);
 const flat = (size: number, logit = 0.37) => new Float32Array(size).fill(logit);
@@ -37,45 +31,56 @@ const flat = (size: number, logit = 0.37) => new Float32Array(size).fill(logit);
 const tied = (size: number) => Float32Array.from(new Random(size).intArray(size, -2, 3));
 const masked = (size: number) => normal(size).map((logit, id) => (id % 3 === 1 ? logit : Number.NEGATIVE_INFINITY));
 
-/**
- * Samples all `draws`, one logit row each, in one dispatch. Draw r has state row numDraws - 1 - r, so that row and index
- * cannot be mixed up; everything that must not be read is NaN, and one logit row more is there that must not be sampled.
- */
-async function sampleOnGpu(ctx: KernelTestContext, draws: readonly Draw[]): Promise<Drawn[]> {
+interface GpuDraws {
+  readonly drawn: readonly Drawn[];
+  /** The token counts [draw][id] after the step. */
+  readonly counts: readonly Uint32Array[];
+}
+
+/** Samples all `draws`, one logit row each, in one dispatch; see samplingStep. `adjusted`: logits of the adjusted rows. */
+async function sampleStep(
+  ctx: KernelTestContext,
+  draws: readonly SampledRow[],
+  adjusted: readonly Float32Array[] = [],
+): Promise<GpuDraws> {
   const numDraws = draws.length;
-  const numLogits = draws[0].logits.length;
-  const stride = roundUp(numLogits, 4) + 4;
-  const firstLogitRow = 5;
-  const logits = new Float32Array((numDraws + 1) * stride).fill(Number.NaN);
-  const step = new Uint32Array(4 * (firstLogitRow + numDraws + 1)).fill(NAN_WORD);
-  const rows = new Uint32Array(SAMPLING_ROW_WORDS * numDraws);
-  step.set([0, 0, 0, numDraws, 0, 0, firstLogitRow, 0]);
-  draws.forEach((draw, r) => {
-    const row = numDraws - 1 - r;
-    logits.set(draw.logits, r * stride);
-    step.set([0, row, draw.position, 0], 4 * (firstLogitRow + r));
-    rows.set(packSamplingRow(draw.params), SAMPLING_ROW_WORDS * row);
+  const { numLogits, stride, adjustedRow, ...buffers } = samplingStep(ctx, draws);
+  adjusted.forEach((logits, r) => {
+    ctx.gpu.device.queue.writeBuffer(buffers.logits, (adjustedRow + r) * stride * 4, Float32Array.from(logits));
   });
   const lastIds = ctx.empty("last_ids", 4 * numDraws);
   const sampled = ctx.empty("sampled", 8 * (numDraws + 1));
   const pipeline = await ctx.pipelines.get(sample, sampleVariant(ctx.variant));
   const bindGroup = pipeline.bind("sample", {
-    params: { buffer: ctx.buffers.uniform("params", packSampleParams(numLogits, stride)) },
-    step: { buffer: ctx.upload("step", step) },
-    logits: { buffer: ctx.upload("logits", logits) },
-    rows: { buffer: ctx.upload("rows", rows) },
+    params: { buffer: ctx.buffers.uniform("params", packLogitParams(numLogits, stride, adjustedRow)) },
+    step: { buffer: buffers.step },
+    logits: { buffer: buffers.logits },
+    rows: { buffer: buffers.rows },
     last_ids: { buffer: lastIds },
     sampled: { buffer: sampled },
+    token_counts: { buffer: buffers.tokenCounts },
   });
   ctx.dispatch(pipeline, bindGroup, sampleGrid(numDraws + 1));
   const results = await ctx.readU32(sampled, 2 * (numDraws + 1));
   const ids = await ctx.readU32(lastIds, numDraws);
+  const counts = await ctx.readU32(buffers.tokenCounts, numDraws * numLogits);
   assert(results[2 * numDraws] === NAN_WORD, "a logit row past the step's last one was sampled");
-  return draws.map((_, r) => {
+  const drawn = draws.map((_, r) => {
     const [id, flags] = results.subarray(2 * r);
     assert(ids[numDraws - 1 - r] === id, `draw ${r}: sampled ${id}, last id ${ids[numDraws - 1 - r]}`);
     return { id, finite: (flags & SAMPLED_NOT_FINITE) === 0 };
   });
+  const countsOf = (r: number) => counts.subarray((numDraws - 1 - r) * numLogits, (numDraws - r) * numLogits);
+  return { drawn, counts: draws.map((_, r) => countsOf(r)) };
+}
+
+async function sampleOnGpu(ctx: KernelTestContext, draws: readonly Draw[]): Promise<readonly Drawn[]> {
+  const { drawn, counts } = await sampleStep(
+    ctx,
+    draws.map((draw) => ({ ...draw, history: null })),
+  );
+  for (const words of counts) assertUntouched("token counts", words, () => false);
+  return drawn;
 }
 
 /** Supports of the definition with top-p and min-p off by `margin` either way. */
@@ -198,6 +203,44 @@ const notFiniteCase: KernelCase = {
   },
 };
 
+const adjustedCase: KernelCase = {
+  name: "sample: adjusted logits where the request wants them, and ids are counted where it has penalties",
+  ignoresF16: true,
+  async run(ctx) {
+    const size = 515;
+    const logits = normal(size).with(1, 50);
+    const adjusted = normal(size).with(2, 50);
+    const settings = [
+      {},
+      { presencePenalty: 1 },
+      { logitBias: new Map([[3, 1]]) },
+      { repetitionPenalty: 0.5, topK: 9 },
+    ];
+    const draws = settings.map((setting) => {
+      const params = { ...OFF, ...setting };
+      const history = hasPenalties(params) ? { promptTokenIds: [2, 4], outputTokenIds: [4, 4] } : null;
+      return { logits, params, position: 3, history };
+    });
+    const { drawn, counts } = await sampleStep(ctx, draws, [adjusted, adjusted, adjusted, adjusted]);
+    assertSame(
+      "ids",
+      drawn.map(({ id }) => id),
+      [1, 2, 2, 2],
+    );
+    draws.forEach(({ history }, index) => {
+      if (history === null) {
+        assertUntouched("token counts", counts[index], () => false);
+        return;
+      }
+      assertSame(
+        "token counts",
+        counts[index],
+        countTokens(size, history.promptTokenIds, [...history.outputTokenIds, 2]),
+      );
+    });
+  },
+};
+
 /** Seen counts against expected ones; the critical value is Wilson and Hilferty's approximation at p = 1e-4. */
 function assertChiSquared(seen: readonly number[], expected: readonly number[]): void {
   const statistic = seen.reduce((sum, count, i) => sum + (count - expected[i]) ** 2 / expected[i], 0);
@@ -212,7 +255,7 @@ function followsDistribution(name: string, setting: Partial<SamplingParams>, num
   return {
     name: `sample: ${numDraws.toLocaleString("en")} draws with ${name} follow the definition's distribution`,
     ignoresF16: true,
-    isSlowInBrowser: numDraws > 4096,
+    isSlowInBrowser: true,
     async run(ctx) {
       const logits = normal(96, 1);
       const params = { ...OFF, ...setting };
@@ -237,4 +280,10 @@ const distributionCases: readonly KernelCase[] = [
   followsDistribution("all parameters", { temperature: 0.9, topK: 30, topP: 0.97, minP: 0.01, seed: [7, 11] }, 2000),
 ];
 
-export const sampleCases: readonly KernelCase[] = [...matchCases, ...edgeCases, notFiniteCase, ...distributionCases];
+export const sampleCases: readonly KernelCase[] = [
+  ...matchCases,
+  ...edgeCases,
+  notFiniteCase,
+  adjustedCase,
+  ...distributionCases,
+];

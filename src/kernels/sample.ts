@@ -1,18 +1,16 @@
 import draw from "../../shaders/common/draw.wgsl?raw";
-import logits from "../../shaders/common/logits.wgsl?raw";
 import random from "../../shaders/common/random.wgsl?raw";
 import threshold from "../../shaders/common/threshold.wgsl?raw";
 import source from "../../shaders/sample.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
-import { f32, packParams, u32 } from "../gpu/params";
-import type { SamplingParams } from "../sampling/sampling-params";
-import { CairnError } from "../util/errors";
 import { gridModule, stepModule } from "./modules";
+import { logitsModule, samplingRowModule } from "./sampling-row";
 import { type DeviceVariant, enables, reduceModule } from "./variants";
 
 /**
  * Samples an id from each logit row of the step into `sampled` and, for the next step, into `last_ids` of its state row.
- * The result is that of sampling/sample.ts, up to the rounding of f32 masses.
+ * The result is that of sampling/sample.ts, up to the rounding of f32 masses. Rows with logit bias or penalties are read
+ * where `adjust_logits` wrote them; the id is counted where the request has penalties.
  */
 export const sample = defineKernel({
   label: "sample",
@@ -24,6 +22,7 @@ export const sample = defineKernel({
     rows: "read",
     last_ids: "read_write",
     sampled: "read_write",
+    token_counts: "read_write",
   },
   overrides: [],
 });
@@ -35,7 +34,8 @@ export function sampleVariant(device: DeviceVariant): KernelVariant<never> {
       gridModule,
       stepModule,
       reduceModule(device),
-      { name: "common/logits.wgsl", source: logits },
+      logitsModule,
+      samplingRowModule,
       { name: "common/random.wgsl", source: random },
       { name: "common/threshold.wgsl", source: threshold },
       { name: "common/draw.wgsl", source: draw },
@@ -43,21 +43,6 @@ export function sampleVariant(device: DeviceVariant): KernelVariant<never> {
     overrides: {},
   };
 }
-
-/** `numLogits`: of a row, the vocabulary. `logitsStride`: f32 values from row to row, a multiple of 4. */
-export function packSampleParams(numLogits: number, logitsStride: number): Uint32Array<ArrayBuffer> {
-  if (numLogits < 1 || logitsStride < numLogits || logitsStride % 4 !== 0) {
-    const message = `rows of ${numLogits} logits cannot be ${logitsStride} apart: the stride is a multiple of 4`;
-    throw new CairnError("internal", message, { numLogits, logitsStride });
-  }
-  return packParams([u32(numLogits), u32(logitsStride)]);
-}
-
-/** Words of a row in `rows`. */
-export const SAMPLING_ROW_WORDS = 8;
-
-export const packSamplingRow = ({ temperature, topK, topP, minP, seed }: SamplingParams) =>
-  packParams([f32(temperature), u32(topK), f32(topP), f32(minP), u32(seed[0]), u32(seed[1]), u32(0), u32(0)]);
 
 /** A row of `sampled`: the id, and flags. */
 export const SAMPLED_ROW_WORDS = 2;

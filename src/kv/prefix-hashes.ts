@@ -1,6 +1,5 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { assert } from "../util/errors";
+import { bytesToHex, sha256 } from "../util/sha256";
 
 /** Names a block's content and its whole prefix: 128 bits of SHA-256, in hex. */
 export type PrefixHash = string;

@@ -7,14 +7,17 @@ export class ByteCursor {
   readonly #reader: ChunkReader;
   readonly #file: string;
   readonly #signal: AbortSignal | undefined;
+  readonly #onBytes: ((bytes: Uint8Array) => void) | undefined;
   #position: number;
   #chunk: Uint8Array = new Uint8Array(0);
 
-  constructor(file: string, opened: OpenedFile, signal?: AbortSignal) {
+  /** `onBytes` sees all bytes that are read or skipped, in order. */
+  constructor(file: string, opened: OpenedFile, signal?: AbortSignal, onBytes?: (bytes: Uint8Array) => void) {
     this.#file = file;
     this.#reader = readChunks(opened.body);
     this.#position = opened.bodyOffset;
     this.#signal = signal;
+    this.#onBytes = onBytes;
   }
 
   /** Position in the file of the next byte. */
@@ -53,6 +56,7 @@ export class ByteCursor {
   }
 
   #advance(numBytes: number): void {
+    this.#onBytes?.(this.#chunk.subarray(0, numBytes));
     this.#chunk = this.#chunk.subarray(numBytes);
     this.#position += numBytes;
   }

@@ -1,5 +1,5 @@
 import { CairnError } from "../util/errors";
-import type { FileSource, OpenedFile, OpenOptions } from "./file-source";
+import { type FileSource, type OpenedFile, type OpenOptions, openBlob } from "./file-source";
 import { throwIfAborted } from "./read-errors";
 
 /** Model files that a person picked. Names are matched without their folders; of equal names the shallowest counts. */
@@ -17,8 +17,7 @@ export class FileListSource implements FileSource {
     throwIfAborted(signal);
     const found = this.#files.get(file);
     if (!found) throw new CairnError("model_file_missing", `"${file}" is not among the chosen files.`, { file });
-    const blob = range ? found.slice(range.start, range.end) : found;
-    return { totalBytes: found.size, bodyOffset: range?.start ?? 0, body: blob.stream() };
+    return openBlob(found, range);
   }
 }
 

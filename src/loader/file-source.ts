@@ -7,6 +7,8 @@ export interface ByteRange {
 export interface OpenOptions {
   /** Only these bytes are needed. A source may send more, before or after. */
   readonly range?: ByteRange;
+  /** The file is small and wanted whole: a source that keeps local copies takes one first. */
+  readonly keep?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -24,3 +26,12 @@ export interface FileSource {
   /** The caller reads the body to its end or cancels it. Throws `model_file_missing`, `network` or `aborted`. */
   open(file: string, options: OpenOptions): Promise<OpenedFile>;
 }
+
+/** A picked file, or a part of it. */
+export function openBlob(blob: Blob, range: ByteRange | undefined): OpenedFile {
+  const part = range ? blob.slice(range.start, range.end) : blob;
+  return { totalBytes: blob.size, bodyOffset: range?.start ?? 0, body: part.stream() };
+}
+
+/** What a file of a model may be called: no path, nothing hidden. Names come from files and hubs that may lie. */
+export const PLAIN_FILE_NAME = /^[\w-][\w.-]*$/;

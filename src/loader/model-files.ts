@@ -1,10 +1,14 @@
 import type { ModelSource } from "../protocol/messages";
 import { CairnError, type ErrorCode } from "../util/errors";
 import { ByteCursor } from "./byte-cursor";
+import { browserEnvironment, type CacheEnvironment } from "./cache/cache-environment";
+import { CachedSource, type FetchAllOptions } from "./cache/cached-source";
+import { DirectorySource } from "./directory-source";
 import { FileListSource } from "./file-list-source";
 import type { ByteRange, FileSource } from "./file-source";
 import { toReadError } from "./read-errors";
-import { UrlSource } from "./url-source";
+import { HubRemote } from "./remote/hub-remote";
+import { UrlRemote } from "./remote/url-remote";
 
 export interface ReadOptions {
   readonly signal?: AbortSignal;
@@ -32,16 +36,19 @@ export interface RangeRead {
 
 /**
  * The files of one model, by name. A missing file throws `model_file_missing` { file, status? }, a failed transfer
- * `network` { file, status? }, the caller's signal `aborted`.
+ * `network` { file, status? }, the caller's signal `aborted`; a hub's files also `gated_model` and `integrity`.
  */
 export class ModelFiles {
   readonly #source: FileSource;
+  /** The source, where it is on the network. */
+  readonly #cached: CachedSource | null;
 
   constructor(source: FileSource) {
     this.#source = source;
+    this.#cached = source instanceof CachedSource ? source : null;
   }
 
-  /** Last path segment of the URL, or the folder's name. */
+  /** The hub's id, the last path segment of the URL, or the folder's name. */
   get modelId(): string {
     return this.#source.modelId;
   }
@@ -50,7 +57,7 @@ export class ModelFiles {
   readText(file: string, options: ReadOptions & { readonly optional?: boolean }): Promise<string | null>;
   async readText(file: string, { signal, optional }: JsonReadOptions = {}): Promise<string | null> {
     try {
-      const { body } = await this.#source.open(file, { signal });
+      const { body } = await this.#source.open(file, { keep: true, signal });
       return await new Response(body as BodyInit).text();
     } catch (thrown) {
       const error = toReadError(thrown, file, signal);
@@ -76,7 +83,9 @@ export class ModelFiles {
     const opened = await this.#source.open(file, { range, signal });
     const cursor = new ByteCursor(file, opened, signal);
     try {
-      const bytes = new Uint8Array(range.end - range.start);
+      // A range may reach far beyond the end of a small file.
+      const end = Math.min(range.end, opened.totalBytes ?? range.end);
+      const bytes = new Uint8Array(Math.max(0, end - range.start));
       const numBytes = (await cursor.skipTo(range.start)) ? await cursor.readInto(bytes) : 0;
       return { bytes: bytes.subarray(0, numBytes), fileBytes: opened.totalBytes };
     } finally {
@@ -89,8 +98,42 @@ export class ModelFiles {
     const { totalBytes, body } = await this.#source.open(file, { signal });
     return { size: totalBytes, body };
   }
+
+  /** Downloads what of these files is on the network and not kept in this browser yet. `stream` then reads the copies. */
+  async fetchAll(files: readonly string[], options?: FetchAllOptions): Promise<void> {
+    await this.#cached?.fetchAll(files, options);
+  }
+
+  /** SHA-256 of a whole file in hexadecimal digits; null where it is not known without reading it. */
+  knownHash(file: string): string | null {
+    return this.#cached?.knownHash(file) ?? null;
+  }
+
+  /** Why the model is not kept in this browser, in sentences for a person; usually empty. */
+  get warnings(): readonly string[] {
+    return this.#cached?.warnings ?? [];
+  }
+
+  /** No more will be read. Until then `deleteCachedModel` answers `busy`. */
+  close(): void {
+    this.#cached?.close();
+  }
 }
 
-export function openModelFiles(source: ModelSource): ModelFiles {
-  return new ModelFiles(source.kind === "url" ? new UrlSource(source.url) : new FileListSource(source.files));
+/** `environment`: where files of a model on the network are kept. */
+export function openModelFiles(source: ModelSource, environment?: CacheEnvironment): ModelFiles {
+  return new ModelFiles(openSource(source, environment ?? browserEnvironment()));
+}
+
+function openSource(source: ModelSource, environment: CacheEnvironment): FileSource {
+  switch (source.kind) {
+    case "hub":
+      return new CachedSource(new HubRemote(source), source.cache ?? true, environment);
+    case "url":
+      return new CachedSource(new UrlRemote(source.url), source.cache ?? true, environment);
+    case "files":
+      return new FileListSource(source.files);
+    case "directory":
+      return new DirectorySource(source.directory);
+  }
 }

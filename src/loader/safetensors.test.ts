@@ -36,6 +36,12 @@ describe("a good header", () => {
     expect(await read(safetensorsFile({}, new Uint8Array(0)))).toEqual([]);
   });
 
+  it("may hold a name of 20 million characters", async () => {
+    const name = "a".repeat(20_000_000);
+    const text = `{"${name}": {"dtype":"F32","shape":[3],"data_offsets":[0,12]}}`;
+    expect((await read(safetensorsFile(text, DATA))).map(({ shape }) => shape)).toEqual([[3]]);
+  });
+
   const longNames = Object.fromEntries(
     Array.from({ length: 5000 }, (_, i) => [`model.layers.${i}.${"x".repeat(60)}`, [2]]),
   );

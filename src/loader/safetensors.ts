@@ -1,5 +1,5 @@
 import { CairnError } from "../util/errors";
-import { isRecord } from "../util/json";
+import { briefJson, isRecord } from "../util/json";
 import type { ModelFiles } from "./model-files";
 
 /** One tensor of a checkpoint: what it is and where its bytes lie. */
@@ -103,8 +103,12 @@ function parseHeaderJson(json: Uint8Array, file: string): Record<string, unknown
 function countMembers(json: string): number {
   let depth = 0;
   let numMembers = 0;
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\]:]/g)) {
-    if (token === "{" || token === "[") depth++;
+  let isInString = false;
+  // One character a match: a pattern for a whole string would exhaust the stack on a long one.
+  for (const [token] of json.matchAll(/\\.|["{}[\]:]/g)) {
+    if (token === '"') isInString = !isInString;
+    else if (isInString) continue;
+    else if (token === "{" || token === "[") depth++;
     else if (token === "}" || token === "]") depth--;
     else if (token === ":" && depth === 1) numMembers++;
   }
@@ -118,7 +122,7 @@ function parseTensor(name: string, entry: unknown, { file, dataStart }: HeaderPl
   if (typeof dtype !== "string") throw fail("dtype is not a string");
   const elementBytes = DTYPE_BYTES.get(dtype);
   if (elementBytes === undefined) {
-    const message = `Tensor "${name}" of "${file}" has the unsupported dtype "${dtype}".`;
+    const message = `Tensor "${name}" of "${file}" has the unsupported dtype ${briefJson(dtype)}.`;
     throw new CairnError("unsupported_dtype", message, { tensor: name, dtype, file });
   }
   if (!isCountList(shape)) throw fail("shape is not a list of integers >= 0");
@@ -127,7 +131,7 @@ function parseTensor(name: string, entry: unknown, { file, dataStart }: HeaderPl
   if (end < begin) throw fail(`data_offsets [${begin}, ${end}] are in the wrong order`);
   const neededBytes = shape.reduce((product, dim) => product * dim, elementBytes);
   if (neededBytes !== end - begin) {
-    throw fail(`shape [${shape.join(", ")}] of ${dtype} needs ${neededBytes} bytes, data_offsets give ${end - begin}`);
+    throw fail(`shape ${briefJson(shape)} of ${dtype} needs ${neededBytes} bytes, data_offsets give ${end - begin}`);
   }
   return { name, dtype, shape, file, byteOffset: dataStart + begin, byteLength: end - begin };
 }

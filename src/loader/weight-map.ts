@@ -1,5 +1,5 @@
 import { CairnError } from "../util/errors";
-import { isRecord } from "../util/json";
+import { briefJson, isRecord } from "../util/json";
 import type { ModelFiles } from "./model-files";
 import { invalidSafetensors, readSafetensorsHeader, type TensorInfo } from "./safetensors";
 
@@ -43,7 +43,7 @@ function parseIndex(index: unknown): ShardIndex {
   for (const [name, file] of Object.entries(weightMap)) {
     // A path or a URL here could point a request away from the model's own place.
     if (typeof file !== "string" || !/^[\w-][\w.-]*$/.test(file)) {
-      throw invalidSafetensors(INDEX_FILE, `tensor "${name}": ${JSON.stringify(file)} is not a plain file name`);
+      throw invalidSafetensors(INDEX_FILE, `tensor "${name}": ${briefJson(file)} is not a plain file name`);
     }
     shards.set(name, file);
   }

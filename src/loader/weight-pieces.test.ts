@@ -1,13 +1,16 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { testEnvironment } from "./memory-store.fixture";
 import { type ModelFiles, openModelFiles } from "./model-files";
 import { byteTensorsFile, jsonFile, pickedFiles, rejection } from "./test-files";
 import { fileOf, serveFiles, startTestServer } from "./test-server";
 import { readWeightMap, type WeightMap } from "./weight-map";
 import { type StreamWeightsOptions, streamWeights } from "./weight-pieces";
+import { hashWeights } from "./weights-hash";
 
 const SINGLE = "model.safetensors";
 
-const openUrl = (url: string) => openModelFiles({ kind: "url", url });
+const openUrl = (url: string) => openModelFiles({ kind: "url", url, cache: false }, testEnvironment(null));
 
 /** Each piece as [tensor, first row, rows, first byte, bytes]. */
 async function piecesOf(files: ModelFiles, weights: WeightMap, options: StreamWeightsOptions) {
@@ -99,6 +102,39 @@ describe("files", () => {
   );
 });
 
+describe("hashes", () => {
+  const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
+  const one = byteTensorsFile({ skipped: [7], a: [5, 40], "skipped too": [11], b: [3], "skipped at the end": [9000] });
+  const two = byteTensorsFile({ c: [3] });
+  const weight_map = {
+    ...Object.fromEntries(["skipped", "a", "skipped too", "b", "skipped at the end"].map((name) => [name, "one"])),
+    c: "two",
+  };
+  const served = { one, two, "model.safetensors.index.json": jsonFile({ weight_map }) };
+
+  async function hashesOf(knownHash: (file: string) => string | null): Promise<Map<string, string>> {
+    await using server = await startTestServer(serveFiles(served));
+    const files = Object.assign(openUrl(server.url), { knownHash });
+    const hashes = new Map<string, string>();
+    const options = { maxPieceBytes: 64, onFileHash: (file: string, hash: string) => void hashes.set(file, hash) };
+    await piecesOf(files, await readWeightMap(files), { names: new Set(["c", "a", "b"]), ...options });
+    return hashes;
+  }
+
+  it("are those of whole files, headers and skipped tensors included", async () => {
+    const hashes = await hashesOf(() => null);
+    expect(Object.fromEntries(hashes)).toEqual({ one: sha256(one), two: sha256(two) });
+    const all = sha256(`one ${sha256(one)}\ntwo ${sha256(two)}\n`).slice(0, 32);
+    expect(hashWeights(hashes)).toBe(all);
+    expect(hashWeights(new Map([...hashes].reverse()))).toBe(all);
+  });
+
+  it("that the source knows are not taken", async () => {
+    const hashes = await hashesOf((file) => (file === "one" ? "known" : null));
+    expect(Object.fromEntries(hashes)).toEqual({ one: "known", two: sha256(two) });
+  });
+});
+
 describe("faults", () => {
   const file = byteTensorsFile({ a: [100, 1000], b: [10] });
   const names = new Set(["a", "b"]);
@@ -119,9 +155,9 @@ describe("faults", () => {
     });
   });
 
-  it("a connection that breaks", async () => {
+  it("a connection that breaks, again and again", async () => {
     await using server = await startTestServer((request, response) => {
-      if (request.headers.range) return serveFiles({ [SINGLE]: file })(request, response);
+      if (request.headers.range?.startsWith("bytes=0-")) return serveFiles({ [SINGLE]: file })(request, response);
       response.writeHead(200, { "content-length": file.length });
       response.write(file.subarray(0, 5000), () => response.destroy());
     });

@@ -1,8 +1,10 @@
 import { CairnError } from "../util/errors";
+import { bytesToHex, Sha256 } from "../util/sha256";
 import { ByteCursor } from "./byte-cursor";
 import type { ModelFiles } from "./model-files";
 import { invalidSafetensors } from "./safetensors";
 import type { TensorInfo, WeightMap, WeightPiece } from "./weight-map";
+import type { FileHash } from "./weights-hash";
 
 export interface StreamWeightsOptions {
   /** The tensors wanted; the others are skipped as they pass. */
@@ -12,6 +14,8 @@ export interface StreamWeightsOptions {
   readonly signal?: AbortSignal;
   /** Bytes of the wanted tensors read so far, and of all of them, over all files. At most once a MiB, and at the end. */
   readonly onProgress?: (file: string, loaded: number, total: number) => void;
+  /** Called once for every file that holds a wanted tensor, after its last piece. Files whose hash the source does not know are then read to their end. */
+  readonly onFileHash?: (file: string, hash: FileHash) => void;
 }
 
 const DEFAULT_MAX_PIECE_BYTES = 16 * 1024 * 1024;
@@ -25,17 +29,22 @@ const PROGRESS_STEP_BYTES = 1024 * 1024;
 export async function* streamWeights(
   files: ModelFiles,
   weightMap: WeightMap,
-  { names, maxPieceBytes = DEFAULT_MAX_PIECE_BYTES, signal, onProgress }: StreamWeightsOptions,
+  { names, maxPieceBytes = DEFAULT_MAX_PIECE_BYTES, signal, onProgress, onFileHash }: StreamWeightsOptions,
 ): AsyncGenerator<WeightPiece, void, undefined> {
   const tensorsByFile = groupByFile(weightMap, names);
   const tensors = [...tensorsByFile.values()].flat();
   const buffer = new Uint8Array(Math.max(0, ...tensors.map((tensor) => largestPieceBytes(tensor, maxPieceBytes))));
   const progress = new Progress(tensors, onProgress);
   for (const [file, fileTensors] of tensorsByFile) {
+    const knownHash = files.knownHash(file);
+    const hasher = onFileHash && knownHash === null ? new Sha256() : null;
     const { size, body } = await files.stream(file, { signal });
-    const cursor = new ByteCursor(file, { totalBytes: size, bodyOffset: 0, body }, signal);
+    const onBytes = hasher ? (bytes: Uint8Array) => hasher.update(bytes) : undefined;
+    const cursor = new ByteCursor(file, { totalBytes: size, bodyOffset: 0, body }, signal, onBytes);
     try {
       for (const tensor of fileTensors) yield* readTensor(cursor, tensor, buffer, maxPieceBytes, progress);
+      if (hasher) await skipToEnd(cursor, weightMap, file);
+      onFileHash?.(file, hasher ? bytesToHex(hasher.digest()) : (knownHash as FileHash));
     } finally {
       await cursor.close();
     }
@@ -59,6 +68,14 @@ async function* readTensor(
     progress.finishPiece(bytes.length);
     yield { tensor, firstRow, numRows: numPieceRows, bytes };
   }
+}
+
+/** The last tensor of a file ends it, wanted or not. */
+async function skipToEnd(cursor: ByteCursor, weightMap: WeightMap, file: string): Promise<void> {
+  const end = (tensor: TensorInfo) => tensor.byteOffset + tensor.byteLength;
+  const all = [...weightMap.values()].filter((tensor) => tensor.file === file);
+  const last = all.reduce((latest, tensor) => (end(tensor) > end(latest) ? tensor : latest));
+  if (!(await cursor.skipTo(end(last)))) throw endsEarly(cursor, last);
 }
 
 /** Tensors wanted of each file, in the order of their bytes. */

@@ -1,5 +1,5 @@
 import { CairnError } from "../util/errors";
-import { isRecord } from "../util/json";
+import { briefJson, briefValue, isRecord } from "../util/json";
 
 /** Reads checked fields of a JSON object; null counts as absent. Every refusal is `invalid_config` { field, value }. */
 export class ConfigReader {
@@ -79,9 +79,6 @@ export class ConfigReader {
 }
 
 function invalidConfig(field: string, value: unknown, reason: string): CairnError {
-  const shown = JSON.stringify(value ?? null).slice(0, 80);
-  return new CairnError("invalid_config", `The model's config cannot be used: ${field} is ${shown}, which ${reason}.`, {
-    field,
-    value,
-  });
+  const message = `The model's config cannot be used: ${field} is ${briefJson(value)}, which ${reason}.`;
+  return new CairnError("invalid_config", message, { field, value: briefValue(value) });
 }

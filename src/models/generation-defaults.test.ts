@@ -2,7 +2,14 @@ import { expect, it } from "vitest";
 import { CairnError } from "../util/errors";
 import { parseGenerationDefaults } from "./generation-defaults";
 
-const NOTHING = { temperature: null, topK: null, topP: null, minP: null, unsupportedFields: [] };
+const NOTHING = {
+  temperature: null,
+  topK: null,
+  topP: null,
+  minP: null,
+  repetitionPenalty: null,
+  unsupportedFields: [],
+};
 
 it("is null where the file is missing or says nothing", () => {
   expect(parseGenerationDefaults(null)).toEqual(NOTHING);
@@ -10,11 +17,13 @@ it("is null where the file is missing or says nothing", () => {
 });
 
 it("reads what the file says", () => {
-  expect(parseGenerationDefaults({ do_sample: true, temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.1 })).toEqual({
+  const fields = { do_sample: true, temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.1, repetition_penalty: 1.1 };
+  expect(parseGenerationDefaults(fields)).toEqual({
     temperature: 0.7,
     topK: 40,
     topP: 0.95,
     minP: 0.1,
+    repetitionPenalty: 1.1,
     unsupportedFields: [],
   });
 });
@@ -24,8 +33,8 @@ it("is greedy where sampling is off", () => {
 });
 
 it("names fields that have an effect and no support", () => {
-  const fields = parseGenerationDefaults({ repetition_penalty: 1.1, num_beams: 1, typical_p: 0.9 }).unsupportedFields;
-  expect(fields).toEqual(["repetition_penalty", "typical_p"]);
+  const fields = parseGenerationDefaults({ no_repeat_ngram_size: 3, num_beams: 1, typical_p: 0.9 }).unsupportedFields;
+  expect(fields).toEqual(["no_repeat_ngram_size", "typical_p"]);
 });
 
 it.each([
@@ -33,6 +42,7 @@ it.each([
   ["top_k", 1.5],
   ["top_p", 2],
   ["min_p", "0.1"],
+  ["repetition_penalty", 0],
   ["do_sample", "no"],
 ])("refuses %s = %j by name", (field, value) => {
   try {

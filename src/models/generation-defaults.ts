@@ -1,3 +1,4 @@
+import { REPETITION_PENALTY_RANGE } from "../sampling/sampling-params";
 import { ConfigReader } from "./config-reader";
 
 /** What `generation_config.json` says about sampling; null where it says nothing. */
@@ -7,13 +8,13 @@ export interface GenerationDefaults {
   readonly topK: number | null;
   readonly topP: number | null;
   readonly minP: number | null;
+  readonly repetitionPenalty: number | null;
   /** Fields of the file that would change the text and that Cairn does not support. */
   readonly unsupportedFields: readonly string[];
 }
 
 /** Fields that Cairn does not support, with the value that means off. */
 const OFF_VALUES: Readonly<Record<string, number>> = {
-  repetition_penalty: 1,
   encoder_repetition_penalty: 1,
   no_repeat_ngram_size: 0,
   typical_p: 1,
@@ -34,6 +35,7 @@ export function parseGenerationDefaults(json: unknown | null): GenerationDefault
     topK,
     topP: config.optionalNumber("top_p", 0, 1),
     minP: config.optionalNumber("min_p", 0, 1),
+    repetitionPenalty: config.optionalNumber("repetition_penalty", ...REPETITION_PENALTY_RANGE),
     unsupportedFields: Object.keys(OFF_VALUES).filter(
       (field) => config.has(field) && config.raw(field) !== OFF_VALUES[field],
     ),

@@ -216,3 +216,18 @@ describe("refusals", () => {
     expect(errorOf(LLAMA, { eos_token_id: "2" }).data).toEqual({ field: "generation_config.eos_token_id", value: "2" });
   });
 });
+
+describe("values that are large or deep", () => {
+  const deep = JSON.parse(`${"[".repeat(100_000)}${"]".repeat(100_000)}`);
+
+  it.each(["model_type", "hidden_size", "layer_types", "rope_scaling", "eos_token_id", "quantization_config"])(
+    "%s: the error crosses to another thread",
+    (field) => {
+      const error = errorOf({ ...LLAMA, [field]: deep });
+      expect(structuredClone(error.data)).toEqual(error.data);
+      expect(JSON.stringify(errorOf({ ...LLAMA, [field]: [`${"x".repeat(1_000_000)}`] }).data).length).toBeLessThan(
+        1200,
+      );
+    },
+  );
+});

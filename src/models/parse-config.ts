@@ -1,4 +1,5 @@
 import { CairnError } from "../util/errors";
+import { briefJson, briefValue } from "../util/json";
 import type { LayerConfig, ModelConfig, RopeConfig } from "./config";
 import { ConfigReader } from "./config-reader";
 import { parseRope, parseRopesByKind } from "./parse-rope";
@@ -14,8 +15,8 @@ export function parseModelConfig(configJson: unknown, generationConfigJson: unkn
   const modelType = config.raw("model_type");
   const parse = ARCHITECTURES.get(modelType);
   if (!parse) {
-    const message = `The architecture ${JSON.stringify(modelType ?? null)} (model_type of config.json) is not supported.`;
-    throw new CairnError("unsupported_architecture", message, { modelType: modelType ?? null });
+    const message = `The architecture ${briefJson(modelType)} (model_type of config.json) is not supported.`;
+    throw new CairnError("unsupported_architecture", message, { modelType: briefValue(modelType ?? null) });
   }
   for (const [field, neutral] of Object.entries(NEUTRAL_VALUES)) config.requireNeutral(field, neutral);
   return parse(config, generation);

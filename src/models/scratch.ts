@@ -25,6 +25,7 @@ export interface Scratch {
   readonly mlp: GPUBuffer;
   readonly partialOut: GPUBuffer;
   readonly partialStats: GPUBuffer;
+  /** [rows, vocab] of the model, then as many rows for what sampling makes of them; `logitRowCapacity` rows each. */
   readonly logits: GPUBuffer;
   /** Bound where a kernel's variant does not write. */
   readonly unused: GPUBuffer;
@@ -33,6 +34,11 @@ export interface Scratch {
 /** Elements from one logit row to the next. */
 export function logitsStride(vocabSize: number): number {
   return roundUp(vocabSize, 4);
+}
+
+/** Logit rows that there is room for in a step of at most `maxRows` requests. GEMV reads whole tiles of up to eight. */
+export function logitRowCapacity(maxRows: number): number {
+  return Math.max(maxRows, 8);
 }
 
 export function maxSplits(maxModelLen: number): number {
@@ -44,7 +50,7 @@ function elements(config: ModelConfig, sizes: ScratchSizes): Record<keyof Scratc
   const { hiddenSize, numHeads, numKvHeads, headDim, intermediateSize, vocabSize } = config;
   // GEMV reads whole tiles of up to eight tokens.
   const tokens = Math.max(sizes.maxTokens, 8);
-  const rows = Math.max(sizes.maxRows, 8);
+  const rows = logitRowCapacity(sizes.maxRows);
   const hidden = tokens * roundUp(hiddenSize, 8);
   const partials = sizes.maxRows * numHeads * maxSplits(sizes.maxModelLen);
   return {
@@ -58,7 +64,7 @@ function elements(config: ModelConfig, sizes: ScratchSizes): Record<keyof Scratc
     mlp: tokens * roundUp(intermediateSize, 8),
     partialOut: partials * headDim,
     partialStats: partials * 2,
-    logits: rows * logitsStride(vocabSize),
+    logits: 2 * rows * logitsStride(vocabSize),
     unused: 64,
   };
 }

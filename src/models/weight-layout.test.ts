@@ -3,7 +3,7 @@ import type { TensorInfo } from "../loader/weight-map";
 import type { CairnError } from "../util/errors";
 import type { ModelConfig } from "./config";
 import { weightPlan } from "./registry";
-import { makeWeightLayout } from "./weight-layout";
+import { makeWeightLayout, weightRowBytes } from "./weight-layout";
 import { allLinears, allNorms } from "./weight-plan";
 
 const CONFIG: ModelConfig = {
@@ -74,6 +74,27 @@ it("joins q, k and v, pads rows to units of eight, and counts parameters", () =>
 it("widens a matrix to f32 where its parts differ in type", () => {
   const mixed = checkpoint((tensor) => (tensor.name === K_PROJ ? { ...tensor, dtype: "F16" } : tensor));
   expect(makeWeightLayout(PLAN, mixed).linears.get(PLAN.layers[0].qkv)).toMatchObject({ type: "f32", rowBytes: 64 });
+});
+
+it("quantizes matrices, embedding and head to q8_0 always, to rows of quants and scales", () => {
+  const layout = makeWeightLayout(PLAN, checkpoint(), "q4_0");
+  const rows = [...layout.linears.values()].map(({ plan, type, rowBytes }) => [plan.name, type, rowBytes]);
+  expect(rows).toEqual([
+    ["embedding", "q8_0", 48],
+    ["layer0.qkv", "q4_0", 32],
+    ["layer0.output", "q4_0", 32],
+    ["layer0.gate_up", "q4_0", 32],
+    ["layer0.down", "q4_0", 32],
+    ["head", "q8_0", 48],
+  ]);
+  expect(layout.bytes).toBe(20 * 48 + (32 + 12 + 40 + 12) * 32);
+  expect(makeWeightLayout(PLAN, checkpoint(), "q8_0").linears.get(PLAN.layers[0].qkv)?.type).toBe("q8_0");
+});
+
+it("pads a quantized row to whole blocks, and its quants and its scales each to 16 bytes", () => {
+  const bytes = (type: "q8_0" | "q4_0") => [1, 32, 33, 256, 257, 288].map((width) => weightRowBytes(type, width));
+  expect(bytes("q8_0")).toEqual([48, 48, 80, 272, 320, 320]);
+  expect(bytes("q4_0")).toEqual([32, 32, 48, 144, 176, 176]);
 });
 
 it("names the tensor that is missing, has another shape, or another type", () => {

@@ -1,21 +1,13 @@
 import type { Buffers } from "../gpu/buffers";
-import { USAGE } from "../gpu/buffers";
-import type { ComputePipeline } from "../gpu/kernel";
 import type { PipelineCache } from "../gpu/pipeline-cache";
-import type { WeightType } from "../kernels/modules";
-import {
-  packRepackParams,
-  type RepackParams,
-  repackRows,
-  repackRowsGrid,
-  repackRowsVariant,
-} from "../kernels/repack-rows";
+import type { FloatType, WeightType } from "../kernels/modules";
 import type { WeightPiece } from "../loader/weight-map";
 import { assert } from "../util/errors";
 import { decodeFloats } from "../util/float-bits";
 import { roundUp } from "../util/math";
 import type { ModelConfig } from "./config";
-import { type LinearLayout, type WeightLayout, weightRowBytes } from "./weight-layout";
+import { RowWriter } from "./row-writer";
+import { isQuantType, type LinearLayout, type WeightLayout } from "./weight-layout";
 import { allNorms, type LinearPlan, type NormPlan, type WeightPlan } from "./weight-plan";
 
 /** Rows [firstRow, firstRow + numRows) of a matrix, in a buffer of their own that fits one binding. */
@@ -25,7 +17,7 @@ export interface LinearSlice {
   readonly numRows: number;
 }
 
-/** A matrix [numRows, width] on the GPU, rows padded to units of eight elements. */
+/** A matrix [numRows, width] on the GPU; how its rows lie is said in docs/architecture.md. */
 export interface Linear {
   readonly name: string;
   readonly width: number;
@@ -46,32 +38,27 @@ export class ModelWeights {
   /** All norm weights as f32, each at an offset that is a multiple of eight elements. `1 + w` is already added. */
   readonly norms: GPUBuffer;
   readonly #device: GPUDevice;
-  readonly #buffers: Buffers;
-  readonly #repack: ComputePipeline<typeof repackRows.bindings>;
+  readonly #writer: RowWriter;
   readonly #linears: ReadonlyMap<LinearPlan, Linear>;
   readonly #rowTargets: ReadonlyMap<string, RowTarget>;
   readonly #normOffsets: ReadonlyMap<string, number>;
   readonly #normBias: number;
-  readonly #params: GPUBuffer;
-  #staging: GPUBuffer | null = null;
 
   private constructor(
     device: GPUDevice,
     buffers: Buffers,
-    repack: ComputePipeline<typeof repackRows.bindings>,
+    writer: RowWriter,
     linears: ReadonlyMap<LinearPlan, Linear>,
     plan: WeightPlan,
     config: ModelConfig,
   ) {
     this.#device = device;
-    this.#buffers = buffers;
-    this.#repack = repack;
+    this.#writer = writer;
     this.#linears = linears;
     this.#rowTargets = rowTargets(linears);
     this.#normOffsets = normOffsets(plan).offsets;
     this.#normBias = config.normWeight === "one-plus" ? 1 : 0;
     this.norms = buffers.storage("norms", normBytes(plan));
-    this.#params = buffers.create("repack.params", 32, USAGE.UNIFORM | USAGE.COPY_DST);
   }
 
   /** Allocates all matrices. Rejects with `out_of_memory`. */
@@ -84,12 +71,13 @@ export class ModelWeights {
     layout: WeightLayout,
     maxBindingBytes: number,
   ): Promise<ModelWeights> {
-    const repack = await pipelines.get(repackRows, repackRowsVariant);
+    const types = [...layout.linears.values()].map(({ type }) => type);
+    const writer = await RowWriter.create(device, buffers, pipelines, types);
     const linears = new Map<LinearPlan, Linear>();
     for (const [linearPlan, linearLayout] of layout.linears) {
       linears.set(linearPlan, await allocateLinear(buffers, linearLayout, maxBindingBytes));
     }
-    return new ModelWeights(device, buffers, repack, linears, plan, config);
+    return new ModelWeights(device, buffers, writer, linears, plan, config);
   }
 
   linear(plan: LinearPlan): Linear {
@@ -106,7 +94,7 @@ export class ModelWeights {
   }
 
   /** Takes a piece of a checkpoint tensor; its bytes may be reused after the call. */
-  upload(piece: WeightPiece, type: WeightType): void {
+  upload(piece: WeightPiece, type: FloatType): void {
     const { name } = piece.tensor;
     const offset = this.#normOffsets.get(name);
     if (offset !== undefined) {
@@ -121,61 +109,26 @@ export class ModelWeights {
 
   /** Releases what only loading needs. */
   finish(): void {
-    if (this.#staging) this.#buffers.destroy(this.#staging);
-    this.#staging = null;
-    this.#buffers.destroy(this.#params);
+    this.#writer.finish();
   }
 
-  #uploadRows({ linear, firstRow, rowStep }: RowTarget, piece: WeightPiece, type: WeightType): void {
-    const widened = linear.type === type ? piece.bytes : new Uint8Array(decodeFloats(piece.bytes, type).buffer);
-    const rowBytes = widened.byteLength / piece.numRows;
-    const staging = this.#stage(widened);
+  #uploadRows({ linear, firstRow, rowStep }: RowTarget, piece: WeightPiece, type: FloatType): void {
+    const isWidened = linear.type !== type && !isQuantType(linear.type);
+    this.#writer.stage(isWidened ? new Uint8Array(decodeFloats(piece.bytes, type).buffer) : piece.bytes);
     const pieceFirst = firstRow + piece.firstRow * rowStep;
     for (const slice of linear.slices) {
       // Rows of the piece that land in this slice: pieceFirst + r * rowStep in [slice.firstRow, sliceEnd).
       const begin = Math.max(0, Math.ceil((slice.firstRow - pieceFirst) / rowStep));
       const end = Math.min(piece.numRows, Math.ceil((slice.firstRow + slice.numRows - pieceFirst) / rowStep));
       if (begin >= end) continue;
-      this.#copyRows(staging, slice, {
+      const sourceType = isWidened ? "f32" : type;
+      this.#writer.write(slice.buffer, linear.type, sourceType, linear.width, {
         sourceRow: begin,
         numRows: end - begin,
-        rowBytes,
-        rowWords: weightRowBytes(linear.type, linear.width) / 4,
         firstRow: pieceFirst + begin * rowStep - slice.firstRow,
         rowStep,
       });
     }
-  }
-
-  #stage(bytes: Uint8Array): GPUBuffer {
-    const size = roundUp(bytes.byteLength, 4);
-    if (!this.#staging || this.#staging.size < size) {
-      if (this.#staging) this.#buffers.destroy(this.#staging);
-      this.#staging = this.#buffers.storage("weights.staging", size);
-    }
-    let source = bytes;
-    if (size !== bytes.byteLength) {
-      source = new Uint8Array(size);
-      source.set(bytes);
-    }
-    this.#device.queue.writeBuffer(this.#staging, 0, source as Uint8Array<ArrayBuffer>);
-    return this.#staging;
-  }
-
-  #copyRows(staging: GPUBuffer, slice: LinearSlice, params: RepackParams): void {
-    this.#device.queue.writeBuffer(this.#params, 0, packRepackParams(params));
-    const bindGroup = this.#repack.bind("repack", {
-      params: { buffer: this.#params },
-      source: { buffer: staging },
-      weights: { buffer: slice.buffer },
-    });
-    const commands = this.#device.createCommandEncoder({ label: "repack" });
-    const pass = commands.beginComputePass({ label: "repack" });
-    pass.setPipeline(this.#repack.pipeline);
-    pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(...repackRowsGrid(params));
-    pass.end();
-    this.#device.queue.submit([commands.finish()]);
   }
 }
 

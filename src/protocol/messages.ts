@@ -10,16 +10,32 @@ export interface AdapterOptions {
   readonly forceFallback?: boolean;
 }
 
-/** Where a model's files come from, as plain data. `url` is absolute and ends in a slash. */
+/** Where a model's files come from, as plain data. `cache`: keep them in this browser; true unless given. */
 export type ModelSource =
-  | { readonly kind: "url"; readonly url: string }
-  | { readonly kind: "files"; readonly files: readonly File[] };
+  /** `repo` is "owner/name", `endpoint` an absolute URL without a slash at its end. */
+  | {
+      readonly kind: "hub";
+      readonly repo: string;
+      readonly endpoint: string;
+      readonly revision: string;
+      readonly token: string | null;
+      readonly cache?: boolean;
+    }
+  /** `url` is absolute and ends in a slash. */
+  | { readonly kind: "url"; readonly url: string; readonly cache?: boolean }
+  | { readonly kind: "files"; readonly files: readonly File[] }
+  | { readonly kind: "directory"; readonly directory: FileSystemDirectoryHandle };
+
+/** What weights are quantized to while they load. */
+export type Quantization = "q8_0" | "q4_0";
 
 /** `createEngine`'s options once they crossed to the worker; callbacks and signals stay behind as Comlink proxies. */
 export interface EngineInit {
   readonly model: ModelSource;
   readonly maxModelLen?: number;
   readonly kvDtype?: "f16" | "f32";
+  /** Absent: weights stay as they are. */
+  readonly quantization?: Quantization;
   readonly kvCacheBytes?: number;
   readonly adapter?: AdapterOptions;
   /** Overrides of EngineConfig (engine/engine-config.ts), checked by name there. */
@@ -41,11 +57,12 @@ export interface LoadProgress {
 
 /** What an engine that is ready says about itself. */
 export interface EngineInfo {
-  /** Last path segment of the URL or the folder's name. */
+  /** The hub's id, the last path segment of the URL, or the folder's name. */
   readonly modelId: string;
   readonly architecture: string;
   readonly numParameters: number;
   readonly weightBytes: number;
+  readonly quantization: "none" | Quantization;
   readonly vocabSize: number;
   /** Longest prompt + completion, in tokens. */
   readonly maxModelLen: number;
@@ -55,7 +72,7 @@ export interface EngineInfo {
   readonly hasChatTemplate: boolean;
   readonly adapter: { readonly vendor: string; readonly architecture: string; readonly description: string };
   readonly features: { readonly f16: boolean; readonly subgroups: boolean };
-  /** What the model's files ask for and Cairn does not do, in sentences for a person; usually empty. */
+  /** What the model's files ask for and Cairn does not do, and why they are not kept; in sentences for a person, usually none. */
   readonly warnings: readonly string[];
 }
 
@@ -70,13 +87,13 @@ export type PromptInput =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "tokens"; readonly tokenIds: readonly number[] };
 
-/** A generation as the API layer asks for it; what the caller left out is null and gets the model's default. */
+/** A generation as the API layer asks for it; what the caller left out is null, or absent, and gets the model's default. */
 export interface GenerateRequest {
   readonly requestId: string;
   readonly input: PromptInput;
   /** Most tokens to generate; null = as many as the context allows. */
   readonly maxTokens: number | null;
-  readonly sampling: { readonly [K in keyof SamplingParams]: SamplingParams[K] | null };
+  readonly sampling: { readonly [K in keyof SamplingParams]?: SamplingParams[K] | null };
   /** Strings that end the text; they are not part of it. */
   readonly stop: readonly string[];
   /** An integer; lower runs sooner and is preempted later. Equal ones go by arrival. */
@@ -104,11 +121,35 @@ export interface Timings {
   readonly totalMs: number;
 }
 
+export interface TokenLogprob {
+  /** The token's text; bytes that are no whole character are U+FFFD here. */
+  readonly token: string;
+  readonly bytes: readonly number[];
+  /** Under the model's own logits: before logit bias, penalties and temperature. */
+  readonly logprob: number;
+}
+
+/** A token of the text. */
+export interface OutputLogprob extends TokenLogprob {
+  /** Where in the text the token begins, in UTF-16 units. */
+  readonly textOffset: number;
+  /** The most likely tokens, most likely first; as many as were asked for, and the vocabulary has. */
+  readonly top: readonly TokenLogprob[];
+}
+
+/** Text that became complete, and the ids since the last delta; either may be empty. */
+export interface DeltaEvent {
+  readonly kind: "delta";
+  readonly text: string;
+  readonly tokenIds: readonly number[];
+  /** Where they were asked for: of the tokens that begin in what is complete so far. EOS and stop strings are no text. */
+  readonly logprobs?: readonly OutputLogprob[];
+}
+
 /** Worker -> page, over the request's own MessagePort. `started` comes first; `done` or `error` comes last. */
 export type GenerateEvent =
   | { readonly kind: "started"; readonly promptTokenIds: readonly number[] }
-  /** Text that became complete, and the ids since the last delta; either may be empty. */
-  | { readonly kind: "delta"; readonly text: string; readonly tokenIds: readonly number[] }
+  | DeltaEvent
   | { readonly kind: "done"; readonly finishReason: FinishReason; readonly usage: Usage; readonly timings: Timings }
   | { readonly kind: "error"; readonly error: WireError };
 

@@ -42,7 +42,7 @@ function makeStages(): Op[] {
   ];
 }
 
-function makeRunner(parts: Partial<GpuModelRunnerParts> = {}): Promise<GpuModelRunner> {
+async function makeRunner(parts: Partial<GpuModelRunnerParts> = {}): Promise<GpuModelRunner> {
   const { gpu, buffers } = rig;
   return GpuModelRunner.create({
     gpu,
@@ -50,7 +50,7 @@ function makeRunner(parts: Partial<GpuModelRunnerParts> = {}): Promise<GpuModelR
     pipelines: new PipelineCache(gpu.device),
     variant: { f16: false, subgroups: false },
     sizes: SIZES,
-    state: allocateStepState(buffers, SIZES),
+    state: await allocateStepState(buffers, SIZES, 8),
     stages: makeStages(),
     logits: buffers.storage("logits", 64),
     vocabSize: 8,

@@ -4,25 +4,16 @@ import { Encoder } from "../gpu/encoder";
 import type { ComputePipeline } from "../gpu/kernel";
 import type { PipelineCache } from "../gpu/pipeline-cache";
 import type { Profiler } from "../gpu/profiler";
-import {
-  packSampleParams,
-  packSamplingRow,
-  SAMPLED_NOT_FINITE,
-  SAMPLED_ROW_WORDS,
-  SAMPLING_ROW_WORDS,
-  sample,
-  sampleGrid,
-  sampleVariant,
-} from "../kernels/sample";
 import { updateBlockTables, updateBlockTablesGrid, updateBlockTablesVariant } from "../kernels/update-block-tables";
 import type { DeviceVariant } from "../kernels/variants";
 import { logitsStride } from "../models/scratch";
 import type { Op, StepShape } from "../models/step-shape";
 import type { StepTransfers, TransferResult } from "../offload/transfer-job";
-import type { NewRow, SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
+import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { assert, CairnError } from "../util/errors";
 import { failTransfers, type KvTransfers } from "./kv-transfers";
 import { ReadbackRing } from "./readback-ring";
+import { Sampler, type StepSampling } from "./sampler";
 import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
 import { drawStep, type StepObserver } from "./step-trace";
@@ -43,6 +34,7 @@ export interface GpuModelRunnerParts {
   readonly state: StepState;
   /** The forward pass: scratch.logits from the step buffer. */
   readonly stages: readonly Op[];
+  /** scratch.logits. */
   readonly logits: GPUBuffer;
   readonly vocabSize: number;
   readonly submitTargetMs: number;
@@ -62,8 +54,7 @@ export interface GpuModelRunnerParts {
 export class GpuModelRunner {
   readonly #parts: GpuModelRunnerParts;
   readonly #updateTables: { readonly pipeline: ComputePipeline; readonly bindGroup: GPUBindGroup };
-  readonly #sample: { readonly pipeline: ComputePipeline; readonly bindGroup: GPUBindGroup };
-  readonly #sampled: GPUBuffer;
+  readonly #sampler: Sampler;
   readonly #readback: ReadbackRing;
   readonly #pacer: SubmitPacer;
   /** Of the step that was submitted last. */
@@ -71,9 +62,10 @@ export class GpuModelRunner {
   #isDisposed = false;
 
   static async create(parts: GpuModelRunnerParts): Promise<GpuModelRunner> {
+    const { gpu, sizes } = parts;
     const [tables, sampler] = await Promise.all([
       parts.pipelines.get(updateBlockTables, updateBlockTablesVariant),
-      parts.pipelines.get(sample, sampleVariant(parts.variant)),
+      Sampler.create({ ...parts, device: gpu.device, maxRows: sizes.maxRows }),
     ]);
     return new GpuModelRunner(parts, tables, sampler);
   }
@@ -81,30 +73,18 @@ export class GpuModelRunner {
   private constructor(
     parts: GpuModelRunnerParts,
     tables: ComputePipeline<typeof updateBlockTables.bindings>,
-    sampler: ComputePipeline<typeof sample.bindings>,
+    sampler: Sampler,
   ) {
-    const { buffers, state, sizes, vocabSize } = parts;
-    const sampledBytes = sizes.maxRows * SAMPLED_ROW_WORDS * 4;
+    const { buffers, state } = parts;
     this.#parts = parts;
-    this.#sampled = buffers.storage("sampled", sampledBytes);
-    this.#readback = new ReadbackRing(buffers, "sampled.readback", sampledBytes, parts.maxInFlightSteps);
+    this.#sampler = sampler;
+    this.#readback = new ReadbackRing(buffers, "sampled.readback", sampler.sampled.size, parts.maxInFlightSteps);
     this.#pacer = new SubmitPacer(parts.submitTargetMs);
     this.#updateTables = {
       pipeline: tables,
       bindGroup: tables.bind("update_block_tables", {
         step: { buffer: state.step },
         block_tables: { buffer: state.blockTables },
-      }),
-    };
-    this.#sample = {
-      pipeline: sampler,
-      bindGroup: sampler.bind("sample", {
-        params: { buffer: buffers.uniform("sample.params", packSampleParams(vocabSize, logitsStride(vocabSize))) },
-        step: { buffer: state.step },
-        logits: { buffer: parts.logits },
-        rows: { buffer: state.rows },
-        last_ids: { buffer: state.lastIds },
-        sampled: { buffer: this.#sampled },
       }),
     };
   }
@@ -131,24 +111,24 @@ export class GpuModelRunner {
     this.#throwIfFailed();
     const { profiler, observeLogits } = this.#parts;
     const submittedMs = performance.now();
-    const { shape, slot } = this.#encode(output);
+    const { shape, sampling, slot } = this.#encode(output);
     this.#observe("submitted", output);
     const needsLogits = observeLogits !== null && shape.numLogitRows > 0;
     const logits = needsLogits ? this.#readLogits(shape.numLogitRows) : null;
     const rest = Promise.all([logits, profiler?.collect(), previousLanding]);
     rest.catch(() => {}); // A step that fails says why below.
 
-    const sampled = await this.#settle(this.#readback.read(slot, shape.numLogitRows * SAMPLED_ROW_WORDS * 4));
+    const sampled = await this.#settle(this.#readback.read(slot, sampling.bytes));
     this.#landed(output, shape, submittedMs);
     const [rows] = await rest;
     if (rows) observeLogits?.(output, rows);
-    return toStepResult(output, new Uint32Array(sampled));
+    return { stepIndex: output.stepIndex, sampled: this.#sampler.unpack(sampling, new Uint32Array(sampled)) };
   }
 
   /** Submits a step whole; its ids will be in the slot. */
-  #encode(output: SchedulerOutput): { readonly shape: StepShape; readonly slot: GPUBuffer } {
+  #encode(output: SchedulerOutput): { shape: StepShape; sampling: StepSampling; slot: GPUBuffer } {
     const { gpu, state, sizes, profiler } = this.#parts;
-    for (const row of output.newRows) this.#writeRow(row);
+    for (const row of output.newRows) this.#sampler.writeRow(row);
     const { words, shape, numBlockTableUpdates } = packStep(output, sizes);
     gpu.device.queue.writeBuffer(state.step, 0, words);
 
@@ -158,13 +138,11 @@ export class GpuModelRunner {
       encoder.dispatch(pipeline, bindGroup, updateBlockTablesGrid(numBlockTableUpdates));
     }
     if (shape.numTokens > 0) this.#encodeStages(encoder, shape);
-    if (shape.numLogitRows > 0) {
-      encoder.dispatch(this.#sample.pipeline, this.#sample.bindGroup, sampleGrid(shape.numLogitRows));
-    }
+    const sampling = this.#sampler.encode(encoder, output);
     const slot = this.#readback.take();
-    encoder.copy(this.#sampled, slot, slot.size);
+    encoder.copy(this.#sampler.sampled, slot, sampling.bytes);
     encoder.submit();
-    return { shape, slot };
+    return { shape, sampling, slot };
   }
 
   #encodeStages(encoder: Encoder, shape: StepShape): void {
@@ -192,11 +170,6 @@ export class GpuModelRunner {
     this.#isDisposed = true;
     this.#parts.buffers.destroyAll();
     this.#parts.gpu.device.destroy();
-  }
-
-  #writeRow({ row, sampling }: NewRow): void {
-    const { gpu, state } = this.#parts;
-    gpu.device.queue.writeBuffer(state.rows, row * SAMPLING_ROW_WORDS * 4, packSamplingRow(sampling));
   }
 
   get #failure(): CairnError | null {
@@ -229,7 +202,7 @@ export class GpuModelRunner {
     const stride = logitsStride(vocabSize);
     const staging = buffers.create("logits.readback", numRows * stride * 4, USAGE.MAP_READ | USAGE.COPY_DST);
     const encoder = new Encoder(gpu.device, null);
-    encoder.copy(logits, staging, staging.size);
+    encoder.copy(logits, staging, numRows * stride * 4);
     encoder.submit();
     await staging.mapAsync(MAP_MODE_READ);
     const padded = new Float32Array(staging.getMappedRange().slice(0));
@@ -244,16 +217,4 @@ export class GpuModelRunner {
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function toStepResult(output: SchedulerOutput, sampled: Uint32Array): StepResult {
-  const requests = output.scheduled.filter(({ samples }) => samples);
-  return {
-    stepIndex: output.stepIndex,
-    sampled: requests.map(({ requestId }, index) => ({
-      requestId,
-      tokenId: sampled[index * SAMPLED_ROW_WORDS],
-      finite: (sampled[index * SAMPLED_ROW_WORDS + 1] & SAMPLED_NOT_FINITE) === 0,
-    })),
-  };
 }

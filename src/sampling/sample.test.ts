@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { randomUniform } from "./random";
 import { sampleSupport, sampleToken } from "./sample";
-import type { SamplingParams } from "./sampling-params";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "./sampling-params";
 
-const NEUTRAL: SamplingParams = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: [1, 0] };
+const NEUTRAL: SamplingParams = { ...NEUTRAL_SAMPLING, seed: [1, 0] };
 
 function support(logits: readonly number[], params: Partial<SamplingParams>): readonly number[] {
   return sampleSupport(Float32Array.from(logits), { ...NEUTRAL, ...params }, 0).ids;
@@ -87,7 +87,10 @@ describe("the kept ids", () => {
 });
 
 /** By ranks and sums over all pairs, with no sort and no early exit. */
-function checkDefinition(logits: number[], params: Omit<SamplingParams, "seed">): void {
+function checkDefinition(
+  logits: number[],
+  params: Pick<SamplingParams, "temperature" | "topK" | "topP" | "minP">,
+): void {
   const rounding = 1e-9;
   const kept = new Set(support(logits, params));
   const weights = logits.map((logit) => Math.exp(logit / params.temperature));

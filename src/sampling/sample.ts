@@ -1,4 +1,5 @@
 import { CairnError } from "../util/errors";
+import { adjustLogits, type TokenHistory } from "./adjust-logits";
 import { randomUniform } from "./random";
 import type { SamplingParams } from "./sampling-params";
 
@@ -14,18 +15,25 @@ interface WeightedIds {
   readonly weights: readonly number[];
 }
 
+const NO_HISTORY: TokenHistory = { promptTokenIds: [], outputTokenIds: [] };
+
 /**
  * The sampler by definition, in float64; the GPU's is compared with it. `logits`: [vocab size]. `position`: position of
  * the token to draw, which is the number of tokens before it. Throws `numerical` where a logit is NaN or +infinity, or
  * none is finite.
  *
- * Temperature 0 takes the highest logit. Else, with ids ordered by logit descending (ties: lowest id first): top-k
+ * Logit bias and penalties come first, see adjustLogits; `history` is of no account without penalties. Temperature 0 takes the highest logit. Else, with ids ordered by logit descending (ties: lowest id first): top-k
  * keeps the first k; top-p keeps the shortest prefix whose mass reaches topP of what top-k kept, at least one id; min-p
  * drops ids less likely than minP times the most likely one. The draw walks the kept ids in ascending order until
  * their running mass exceeds u * (kept mass), u = randomUniform(seed, position).
  */
-export function sampleToken(logits: Float32Array, params: SamplingParams, position: number): number {
-  const { ids, weights } = keptIds(logits, params, position);
+export function sampleToken(
+  logits: Float32Array,
+  params: SamplingParams,
+  position: number,
+  history: TokenHistory = NO_HISTORY,
+): number {
+  const { ids, weights } = keptIds(adjustLogits(logits, params, history), params, position);
   const target = randomUniform(params.seed, position) * sum(weights);
   let runningMass = 0;
   for (let i = 0; i < ids.length; i++) {
@@ -36,8 +44,13 @@ export function sampleToken(logits: Float32Array, params: SamplingParams, positi
 }
 
 /** What `sampleToken` draws from, by the same definition. */
-export function sampleSupport(logits: Float32Array, params: SamplingParams, position: number): SampleSupport {
-  const { ids, weights } = keptIds(logits, params, position);
+export function sampleSupport(
+  logits: Float32Array,
+  params: SamplingParams,
+  position: number,
+  history: TokenHistory = NO_HISTORY,
+): SampleSupport {
+  const { ids, weights } = keptIds(adjustLogits(logits, params, history), params, position);
   const mass = sum(weights);
   return { ids, probabilities: weights.map((weight) => weight / mass) };
 }

@@ -2,6 +2,7 @@ import { HostManager } from "../offload/host-manager";
 import { OffloadConnector } from "../offload/offload-connector";
 import { makeOffloadPolicy } from "../offload/offload-policy";
 import type { LoadJob, StoreJob } from "../offload/transfer-job";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { assert, CairnError } from "../util/errors";
 import { countOffloadEvents, type OffloadParts, snapshotOffload } from "./count-offload-events.property.fixture";
 import { type ExpectedTokens, PrefixTrie } from "./expected-tokens.property.fixture";
@@ -22,7 +23,6 @@ import { ShadowRunner } from "./shadow-runner.fixture";
 import { ShadowTransfers } from "./shadow-transfers.fixture";
 import { maxNumSteps } from "./step-bound.property.fixture";
 
-const SAMPLING = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] } as const;
 /** Longer than any deadline and any delay that ends, at the fastest clock. */
 const MAX_IDLE_TURNS = 2500;
 
@@ -152,7 +152,7 @@ export class OffloadPlayer {
     const { priority, usePrefixCache, cacheSalt } = spec;
     const maxTokens = maxTokensOf(this.#run.run, spec);
     const ids = { requestId, promptTokenIds, eosTokenIds: [EOS] };
-    return new Request({ ...ids, sampling: SAMPLING, maxTokens, priority, usePrefixCache, cacheSalt });
+    return new Request({ ...ids, sampling: NEUTRAL_SAMPLING, maxTokens, priority, usePrefixCache, cacheSalt });
   }
 
   #stop(request: Request, reason: "abort" | "stop"): void {

@@ -174,7 +174,7 @@ export class RunObserver {
       this.#follower.end(life, "finished");
     }
     const newTokenIds = finite ? [tokenId] : [];
-    return { requestId, newTokenIds, endsWithEos, finishReason, code: finite ? null : "numerical" };
+    return { requestId, newTokenIds, newLogprobs: [], endsWithEos, finishReason, code: finite ? null : "numerical" };
   }
 
   #check(): void {

@@ -1,3 +1,4 @@
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { assert, CairnError } from "../util/errors";
 import { type ExpectedTokens, PrefixTrie } from "./expected-tokens.property.fixture";
 import {
@@ -15,7 +16,6 @@ import { Scheduler } from "./scheduler";
 import type { SchedulerOptions } from "./scheduler-options";
 import { overtakesOneOf } from "./step-bound.property.fixture";
 
-const SAMPLING = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] } as const;
 /** A request that would take over an id comes with its own when it has waited this long for the chance. */
 const MAX_TURNS_FOR_ID = 12;
 const AHEAD_OF_ALL = -2;
@@ -79,7 +79,7 @@ export class RunPlayer {
     const { usePrefixCache, cacheSalt } = spec;
     const maxTokens = maxTokensOf(this.#run, spec);
     const ids = { requestId, promptTokenIds, eosTokenIds: [EOS] };
-    return new Request({ ...ids, sampling: SAMPLING, maxTokens, priority, usePrefixCache, cacheSalt });
+    return new Request({ ...ids, sampling: NEUTRAL_SAMPLING, maxTokens, priority, usePrefixCache, cacheSalt });
   }
 
   #tryAdd(request: Request): boolean {

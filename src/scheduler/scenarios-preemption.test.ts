@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import type { Request } from "./request";
 import { Driver, MODES, tokens } from "./scheduler.fixture";
 
@@ -76,15 +77,36 @@ describe.each(MODES)("$name", ({ maxInFlightSteps }) => {
       if (entry && output!.newRows.length > 0) seen.push(output!.newRows, entry.tokens);
       if (!late || output === null || output.stepIndex > 0) driver.process();
     }
-    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] };
     expect(seen).toEqual([
       [
-        { requestId: "a", row: 0, sampling },
-        { requestId: "b", row: 1, sampling },
+        { requestId: "a", row: 0, sampling: NEUTRAL_SAMPLING, history: null },
+        { requestId: "b", row: 1, sampling: NEUTRAL_SAMPLING, history: null },
       ],
       { kind: "ids", ids: [11, 12, 13, 14, 15, 16, 17] },
-      [{ requestId: "b", row: 0, sampling }],
+      [{ requestId: "b", row: 0, sampling: NEUTRAL_SAMPLING, history: null }],
       { kind: "ids", ids: [11, 12, 13, 14, 15, 16, 17, 507, ...(late ? [] : [508])] },
+    ]);
+  });
+
+  test("a new row of a request with penalties brings all ids that are known, of no other request any", () => {
+    const driver = new Driver(maxInFlightSteps, { numBlocks: 5 });
+    const sampling = { ...NEUTRAL_SAMPLING, presencePenalty: 0.5 };
+    driver.add("a", 7, {
+      maxTokens: 3,
+      sampling: { ...NEUTRAL_SAMPLING, logitBias: new Map([[1, 1]]), numLogprobs: 3 },
+    });
+    const promptTokenIds = [11, 12, 13, 14, 15, 16, 17];
+    driver.add("b", promptTokenIds, { maxTokens: 4, usePrefixCache: false, sampling });
+    const seen: unknown[] = [];
+    while (driver.scheduler.hasUnfinished) {
+      const output = driver.schedule();
+      seen.push(...(output?.newRows ?? []).map(({ requestId, history }) => [requestId, history]));
+      if (!late || output === null || output.stepIndex > 0) driver.process();
+    }
+    expect(seen).toEqual([
+      ["a", null],
+      ["b", { promptTokenIds, outputTokenIds: [] }],
+      ["b", { promptTokenIds, outputTokenIds: [507, ...(late ? [] : [508])] }],
     ]);
   });
 

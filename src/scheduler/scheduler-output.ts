@@ -1,5 +1,6 @@
 import type { StepTransfers } from "../offload/transfer-job";
-import type { SamplingParams } from "../sampling/sampling-params";
+import type { TokenHistory } from "../sampling/adjust-logits";
+import type { Logprobs, SamplingParams } from "../sampling/sampling-params";
 
 /** Where the ids of a scheduled request's tokens come from. */
 export type TokenSource =
@@ -34,6 +35,8 @@ export interface NewRow {
   readonly requestId: string;
   readonly row: number;
   readonly sampling: SamplingParams;
+  /** All ids that are known, where penalties need them; from here on the row counts what it samples. */
+  readonly history: TokenHistory | null;
 }
 
 /** The only thing that goes from the scheduler to the runner: integers, no GPU objects. */
@@ -54,6 +57,8 @@ export interface SampledToken {
   readonly tokenId: number;
   /** False where a logit was NaN or +infinity; the id is then meaningless. */
   readonly finite: boolean;
+  /** Only where the request asked for them. */
+  readonly logprobs?: Logprobs;
 }
 
 export interface StepResult {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Driver, describeStep, SAMPLING, type TestSchedulerOptions } from "./scheduler.fixture";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
+import { Driver, describeStep, type TestSchedulerOptions } from "./scheduler.fixture";
 
 function makeDriver(options: TestSchedulerOptions): Driver {
   return new Driver(1, { numBlocks: 65, ...options });
@@ -93,7 +94,7 @@ describe("rows", () => {
     expect([driver.scheduler.numRunning, driver.scheduler.numWaiting]).toEqual([2, 1]);
     expect(driver.process()).toEqual(["a 502 length", "b 502"]);
     const second = driver.schedule()!;
-    expect(second.newRows).toEqual([{ requestId: "c", row: 0, sampling: SAMPLING }]);
+    expect(second.newRows).toEqual([{ requestId: "c", row: 0, sampling: NEUTRAL_SAMPLING, history: null }]);
     expect(describeStep(second)).toBe("b@1 2..3 samples, c@0 0..2 0:[1] samples");
   });
 

@@ -1,6 +1,7 @@
 import { afterEach } from "vitest";
 import { geometryWithWindows } from "../kv/geometry.fixture";
 import { tokens } from "../kv/kv-request.fixture";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { Request, type RequestOptions } from "./request";
 import type { RequestUpdate } from "./request-update";
 import { Scheduler } from "./scheduler";
@@ -12,7 +13,6 @@ export { tokens };
 /** Tokens in a block here: few, so that ids and positions can be followed by hand. */
 const BLOCK_SIZE = 4;
 export const EOS = 2;
-export const SAMPLING = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] } as const;
 
 /** For `describe.each`: a step is processed before the next is scheduled, or after it. */
 export const MODES = [
@@ -56,7 +56,14 @@ export function makeRequest(
   options: Partial<RequestOptions> = {},
 ): Request {
   const promptTokenIds = typeof prompt === "number" ? tokens(requestId.charCodeAt(0), prompt) : prompt;
-  return new Request({ requestId, promptTokenIds, sampling: SAMPLING, maxTokens: 4, eosTokenIds: [EOS], ...options });
+  return new Request({
+    requestId,
+    promptTokenIds,
+    sampling: NEUTRAL_SAMPLING,
+    maxTokens: 4,
+    eosTokenIds: [EOS],
+    ...options,
+  });
 }
 
 /** What the model gives a request at a position; null where its logits are not finite. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { deepFreeze, describeStep, EOS, makeRequest, makeScheduler, resultOf, SAMPLING } from "./scheduler.fixture";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
+import { deepFreeze, describeStep, EOS, makeRequest, makeScheduler, resultOf } from "./scheduler.fixture";
 import type { SchedulerOutput } from "./scheduler-output";
 
 /** The result of a step in which every request that samples gets `tokenId`. */
@@ -15,7 +16,7 @@ describe("the life of one request", () => {
     const first = deepFreeze(scheduler.schedule()!);
     expect(first).toEqual({
       stepIndex: 0,
-      newRows: [{ requestId: "a", row: 0, sampling: SAMPLING }],
+      newRows: [{ requestId: "a", row: 0, sampling: NEUTRAL_SAMPLING, history: null }],
       scheduled: [
         {
           requestId: "a",
@@ -40,7 +41,7 @@ describe("the life of one request", () => {
     const third = scheduler.schedule()!;
     expect(describeStep(third)).toBe("a@0 6..8 samples");
     expect(scheduler.update(third, resultWith(third, 5))).toEqual([
-      { requestId: "a", newTokenIds: [5], endsWithEos: false, finishReason: null, error: null },
+      { requestId: "a", newTokenIds: [5], newLogprobs: [], endsWithEos: false, finishReason: null, error: null },
     ]);
     const decode = scheduler.schedule()!;
     expect(decode).toEqual({
@@ -61,7 +62,7 @@ describe("the life of one request", () => {
       transfers: { stores: [], loads: [] },
     });
     expect(scheduler.update(decode, resultWith(decode, 6))).toEqual([
-      { requestId: "a", newTokenIds: [6], endsWithEos: false, finishReason: "length", error: null },
+      { requestId: "a", newTokenIds: [6], newLogprobs: [], endsWithEos: false, finishReason: "length", error: null },
     ]);
     expect(request.outputTokenIds).toEqual([5, 6]);
     expect([request.status, request.finishReason]).toEqual(["finished", "length"]);
@@ -75,7 +76,7 @@ describe("the life of one request", () => {
     scheduler.addRequest(makeRequest("a", 3, { maxTokens: 1 }));
     const output = scheduler.schedule()!;
     expect(scheduler.update(output, resultWith(output, EOS))).toEqual([
-      { requestId: "a", newTokenIds: [EOS], endsWithEos: true, finishReason: "stop", error: null },
+      { requestId: "a", newTokenIds: [EOS], newLogprobs: [], endsWithEos: true, finishReason: "stop", error: null },
     ]);
     expect(scheduler.hasUnfinished).toBe(false);
   });

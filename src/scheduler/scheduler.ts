@@ -224,7 +224,7 @@ export class Scheduler {
     this.#state.beginEpoch();
   }
 
-  #takeSampled(request: Request, { requestId, tokenId, finite }: SampledToken): RequestUpdate {
+  #takeSampled(request: Request, { requestId, tokenId, finite, logprobs }: SampledToken): RequestUpdate {
     assert(requestId === request.requestId, () => `sampled id of ${requestId} where ${request.requestId}'s was due`);
     request.numOutputPlaceholders -= 1;
     if (!finite) {
@@ -234,7 +234,7 @@ export class Scheduler {
       this.#state.connectors.discard(request);
       this.finish(requestId, "error");
       const error = new CairnError("numerical", message, { position });
-      return { requestId, newTokenIds: [], endsWithEos: false, finishReason: "error", error };
+      return { requestId, newTokenIds: [], newLogprobs: [], endsWithEos: false, finishReason: "error", error };
     }
     request.outputTokenIds.push(tokenId);
     this.#state.kvCache.publish(request);
@@ -243,7 +243,8 @@ export class Scheduler {
     const isFull = request.numTokens > request.maxNumFedTokens(this.#options.maxModelLen);
     const finishReason = endsWithEos ? "stop" : isFull ? "length" : null;
     if (finishReason) this.finish(requestId, finishReason);
-    return { requestId, newTokenIds: [tokenId], endsWithEos, finishReason, error: null };
+    const newLogprobs = logprobs ? [logprobs] : [];
+    return { requestId, newTokenIds: [tokenId], newLogprobs, endsWithEos, finishReason, error: null };
   }
 
   /** Throws `internal` unless blocks, rows, queues, counts and states agree. For tests, and for an idle engine. */

@@ -1,5 +1,6 @@
 import type { NewBlocks } from "../kv/kv-cache-manager";
 import type { StepTransfers } from "../offload/transfer-job";
+import { hasPenalties } from "../sampling/sampling-params";
 import type { Request } from "./request";
 import type { NewRow, ScheduledRequest, SchedulerOutput } from "./scheduler-output";
 
@@ -37,7 +38,9 @@ export class StepPlan {
   }
 
   addRow(request: Request): void {
-    this.#newRows.push({ requestId: request.requestId, row: request.row!, sampling: request.sampling });
+    const { requestId, sampling, promptTokenIds, outputTokenIds } = request;
+    const history = hasPenalties(sampling) ? { promptTokenIds, outputTokenIds: [...outputTokenIds] } : null;
+    this.#newRows.push({ requestId, row: request.row!, sampling, history });
   }
 
   /** The next `numTokens` tokens of a request that got its blocks; counts them as computed. */

@@ -1,5 +1,6 @@
 import { chooseBlocksPerChunk } from "../kv/chunk";
 import type { KvGeometry } from "../kv/geometry";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { Request } from "../scheduler/request";
 
 /** Llama 3.2 1B, KV in f16: 16 layers with 8 kv heads of 64, so 32 KiB a token; or pages of `pageBytes`, where given. */
@@ -14,6 +15,5 @@ export function exampleGeometry(blockSize: number, pageBytes: number | null = nu
 
 /** A request that ends after `maxTokens` ids, and no sooner. */
 export function makeRequest(requestId: string, promptTokenIds: readonly number[], maxTokens: number): Request {
-  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] } as const;
-  return new Request({ requestId, promptTokenIds, sampling, maxTokens, eosTokenIds: [] });
+  return new Request({ requestId, promptTokenIds, sampling: NEUTRAL_SAMPLING, maxTokens, eosTokenIds: [] });
 }

@@ -8,12 +8,12 @@ import { logitRows } from "./logit-rows";
 
 /** An engine whose logits can be seen, driven by ids. */
 export class EngineHarness {
-  readonly #parts: LoadedParts;
+  readonly parts: LoadedParts;
   /** Logits at the last prompt position of each request. */
   readonly #firstLogits: Map<string, Float32Array>;
 
   private constructor(parts: LoadedParts, firstLogits: Map<string, Float32Array>) {
-    this.#parts = parts;
+    this.parts = parts;
     this.#firstLogits = firstLogits;
   }
 
@@ -57,7 +57,7 @@ export class EngineHarness {
     run: (job: GoldenJob, open: OpenEngine) => Promise<void>,
   ): Promise<void> {
     const options = { maxPrefillChunkTokens: chunk, maxInFlightSteps, usePrefixCache: cached };
-    const open = engineOver(this.#parts, options);
+    const open = engineOver(this.parts, options);
     const waiting = [...jobs];
     const work = async () => {
       for (let job = waiting.shift(); job; job = waiting.shift()) await run(job, open);
@@ -105,6 +105,6 @@ export class EngineHarness {
   }
 
   dispose(): void {
-    this.#parts.runner.dispose();
+    this.parts.runner.dispose();
   }
 }

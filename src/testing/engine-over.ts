@@ -2,6 +2,7 @@ import { Engine } from "../engine/engine";
 import type { LoadedParts } from "../engine/load-engine";
 import { makeOffload } from "../engine/make-offload";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
@@ -73,7 +74,7 @@ export function generateGreedy(
     input: { kind: "tokens", tokenIds: promptIds },
     maxTokens: null,
     stop: [],
-    sampling: { temperature: 0, topK: 0, topP: 1, minP: 0, seed: [0, 0] },
+    sampling: { ...NEUTRAL_SAMPLING, temperature: 0 },
     priority: 0,
     usePrefixCache: true,
     cacheSalt: null,

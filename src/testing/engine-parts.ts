@@ -76,8 +76,9 @@ export function makeParts(runner: ModelRunner, overrides: Partial<EngineParts> =
     tokenizer: makeTokenizer(),
     chatTemplate: new ChatTemplate(TEMPLATE, { bos_token: "<bos>" }),
     eosTokenIds: [EOS],
-    samplingDefaults: { temperature: null, topK: null, topP: null, minP: null },
+    samplingDefaults: { temperature: null, topK: null, topP: null, minP: null, repetitionPenalty: null },
     maxModelLen: MAX_MODEL_LEN,
+    weightsHash: "",
     ...overrides,
   };
 }

@@ -13,6 +13,7 @@ export const FAKE_INFO: EngineInfo = {
   architecture: "llama",
   numParameters: 10,
   weightBytes: 20,
+  quantization: "none",
   vocabSize: 100,
   maxModelLen: 64,
   kvDtype: "f16",

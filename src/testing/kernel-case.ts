@@ -12,7 +12,7 @@ export interface KernelCase {
   readonly name: string;
   /** The shader is the same with f16 and without, so the variants with f16 need no run. */
   readonly ignoresF16?: boolean;
-  /** Minutes on a browser's software adapter: runs in Node only. */
+  /** Many seconds on a browser's software adapter: runs in Node only. */
   readonly isSlowInBrowser?: boolean;
   /** Likewise with subgroups and without. */
   readonly ignoresSubgroups?: boolean;

@@ -2,13 +2,15 @@ import type { ModelRunner, SubmittedStep } from "../engine/model-runner";
 import type { SampledToken, ScheduledRequest, SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { assert } from "../util/errors";
 
-/** A data plane of plain values: each request's ids are what the script says, whatever the prompt was. */
+/** A data plane of plain values: each request's ids are what the script says, whatever the prompt was. An id's logprob is minus the id. */
 export class ScriptedRunner implements ModelRunner {
   readonly steps: SchedulerOutput[] = [];
   numDisposals = 0;
   readonly #script: Readonly<Record<string, readonly number[]>>;
   /** Where each request's output begins: the first position that was sampled for it. */
   readonly #firstPositions = new Map<string, number>();
+  /** Of each request that asked for logprobs, how many. */
+  readonly #numLogprobs = new Map<string, number>();
   #held: (() => void)[] | null = null;
 
   /** `script`: ids by request id; a missing id (past the end) is not finite. */
@@ -18,6 +20,9 @@ export class ScriptedRunner implements ModelRunner {
 
   submit(output: SchedulerOutput): SubmittedStep {
     this.steps.push(output);
+    for (const { requestId, sampling } of output.newRows) {
+      if (sampling.numLogprobs !== null) this.#numLogprobs.set(requestId, sampling.numLogprobs);
+    }
     const sampled = output.scheduled.filter((entry) => entry.samples).map((entry) => this.#sample(entry));
     const result = { stepIndex: output.stepIndex, sampled };
     const held = this.#held;
@@ -57,6 +62,10 @@ export class ScriptedRunner implements ModelRunner {
     const firstPosition = this.#firstPositions.get(requestId) ?? position;
     this.#firstPositions.set(requestId, firstPosition);
     const tokenId = this.#script[requestId]?.[position - firstPosition];
-    return { requestId, tokenId: tokenId ?? 0, finite: tokenId !== undefined };
+    const sampled = { requestId, tokenId: tokenId ?? 0, finite: tokenId !== undefined };
+    const numLogprobs = this.#numLogprobs.get(requestId);
+    if (numLogprobs === undefined) return sampled;
+    const top = Array.from({ length: numLogprobs }, (_, id) => [id, -id] as const);
+    return { ...sampled, logprobs: { logprob: -sampled.tokenId, top } };
   }
 }

@@ -1,7 +1,8 @@
-import { Template } from "@huggingface/jinja";
+import { parse, tokenize } from "@huggingface/jinja";
 import type { ChatMessage } from "../protocol/messages";
 import { CairnError } from "../util/errors";
 import { isRecord } from "../util/json";
+import { renderTemplate } from "./template-interpreter";
 import type { Tokenizer } from "./tokenizer";
 import type { TokenizerFiles } from "./tokenizer-files";
 
@@ -17,7 +18,7 @@ const TOKEN_VARIABLES = ["bos_token", "eos_token", "unk_token", "pad_token"] as 
 export class ChatTemplate {
   readonly #source: string;
   readonly #variables: Readonly<Record<string, unknown>>;
-  #compiled: Template | null = null;
+  #program: ReturnType<typeof parse> | null = null;
 
   /** The template of chat_template.jinja, else the default one of tokenizer_config.json; null when there is none. */
   static async load(files: TokenizerFiles, signal?: AbortSignal): Promise<ChatTemplate | null> {
@@ -35,11 +36,12 @@ export class ChatTemplate {
     this.#variables = Object.fromEntries(tokens.filter(([, content]) => content !== null));
   }
 
-  /** Throws `chat_template` { reason } when the template is broken or refuses the messages. */
+  /** Throws `chat_template` { reason } when the template is broken, refuses the messages, or takes far more work than one needs. */
   render(messages: readonly ChatMessage[], { addGenerationPrompt }: RenderOptions): string {
     try {
-      this.#compiled ??= new Template(this.#source);
-      return this.#compiled.render({
+      // The line breaks and indents of lines that are only a tag are no text, as models' templates are written.
+      this.#program ??= parse(tokenize(this.#source, { lstrip_blocks: true, trim_blocks: true }));
+      return renderTemplate(this.#program, {
         ...this.#variables,
         messages: messages.map((message) => ({ ...message })),
         add_generation_prompt: addGenerationPrompt,

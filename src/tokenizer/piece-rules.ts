@@ -1,5 +1,5 @@
 import { CairnError } from "../util/errors";
-import { isRecord } from "../util/json";
+import { briefJson, briefValue, isRecord } from "../util/json";
 
 /** The `decoder` of a tokenizer.json, brought to what it does to one token's text and to the start of the whole text. */
 export interface PieceRules {
@@ -73,10 +73,9 @@ function stringField(step: Step, field: string, fallback: string): string {
 }
 
 function unsupportedDecoder(value: unknown): CairnError {
-  const shown = JSON.stringify(value ?? null).slice(0, 120);
-  return new CairnError("invalid_tokenizer", `The decoder of tokenizer.json is not supported: ${shown}.`, {
+  return new CairnError("invalid_tokenizer", `The decoder of tokenizer.json is not supported: ${briefJson(value)}.`, {
     file: "tokenizer.json",
     field: "decoder",
-    value,
+    value: briefValue(value),
   });
 }

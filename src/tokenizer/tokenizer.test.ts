@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CairnError } from "../util/errors";
-import { hasSharedModels, loadTestTokenizer, readSharedText } from "./test-tokenizers";
+import { hasSharedModels, loadTestTokenizer, readSharedText, readTokenizerFiles } from "./test-tokenizers";
 import { Tokenizer } from "./tokenizer";
 
 const plain = { addSpecialTokens: false };
@@ -116,3 +116,49 @@ describe("bad files", () => {
     expect([error.code, error.data]).toEqual(["invalid_tokenizer", { file: "tokenizer.json", token: "<unk>" }]);
   });
 });
+
+describe("a tokenizer.json that would loop, allocate without end, or give ids that are none, is refused", () => {
+  const { json } = readTokenizerFiles("embedded");
+  const deep = JSON.parse(`${"[".repeat(100_000)}${"]".repeat(100_000)}`);
+  const doubling = { type: "Replace", pattern: { String: "a" }, content: "aa" };
+  const unigram = { type: "Unigram", unk_id: 0 };
+  const bpe = { type: "BPE", merges: [] };
+
+  it.each<[string, Record<string, unknown>]>([
+    ["pieces of no characters", { pre_tokenizer: { type: "FixedLength", length: 0 } }],
+    [
+      "pieces of no characters, in a sequence",
+      { pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "FixedLength", length: -1 }] } },
+    ],
+    ["a vocabulary that claims a length", { model: { ...unigram, vocab: { length: 3e7 } } }],
+    ["an added token that claims a length", { added_tokens: [{ id: 1, content: { length: 1e9 } }] }],
+    ["an added token at the id 'length'", { added_tokens: [{ id: "length", content: "a" }] }],
+    ["an id that is a text", { model: { ...bpe, vocab: { a: "length" } } }],
+    ["an id that is a fraction", { model: { ...bpe, vocab: { a: 0.5 } } }],
+    ["an id of 2^32", { model: { ...bpe, vocab: { a: 2 ** 32 } } }],
+    ["merges of numbers", { model: { ...bpe, vocab: { a: 0 }, merges: [[1, 2]] } }],
+    [
+      "replacements that double a text 40 times",
+      { normalizer: { type: "Sequence", normalizers: new Array(40).fill(doubling) } },
+    ],
+    ["a decoder of 100,000 levels", { decoder: deep }],
+    ["sequences of 100,000 levels", { decoder: nested("decoders", 100_000) }],
+    ["a normalizer of 100,000 levels", { normalizer: nested("normalizers", 100_000) }],
+  ])("%s", (_, fields) => {
+    expect(() => new Tokenizer({ ...json, ...fields }, null)).toThrow(
+      expect.objectContaining({ code: "invalid_tokenizer", data: expect.objectContaining({ file: "tokenizer.json" }) }),
+    );
+  });
+
+  it("a rule that fails on a text only", () => {
+    const split = { type: "Split", pattern: { String: " " }, behavior: 5, invert: false };
+    const tokenizer = new Tokenizer({ ...json, pre_tokenizer: split }, null);
+    expect(() => tokenizer.encode("a b", plain)).toThrow(expect.objectContaining({ code: "invalid_tokenizer" }));
+  });
+});
+
+function nested(field: string, depth: number): unknown {
+  let step: Record<string, unknown> = { type: "Sequence", [field]: [] };
+  for (let level = 0; level < depth; level++) step = { type: "Sequence", [field]: [step] };
+  return step;
+}

@@ -1,6 +1,7 @@
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import { CairnError } from "../util/errors";
-import { isRecord } from "../util/json";
+import { briefJson, briefValue, isRecord } from "../util/json";
+import { checkTokenizerJson } from "./check-tokenizer";
 import { pieceBytes } from "./piece-bytes";
 import { type PieceRules, parsePieceRules } from "./piece-rules";
 import type { TokenizerFiles } from "./tokenizer-files";
@@ -36,13 +37,12 @@ export class Tokenizer {
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown | null) {
     if (!isRecord(tokenizerJson)) throw invalidTokenizer("it is not a JSON object");
     const config = isRecord(tokenizerConfig) ? tokenizerConfig : {};
-    this.#rules = parsePieceRules(tokenizerJson.decoder);
-    try {
-      this.#hf = new HfTokenizer({ added_tokens: [], ...tokenizerJson }, config);
-      this.leadingIds = this.#hf.encode("").ids;
-    } catch (thrown) {
-      throw invalidTokenizer(thrown instanceof Error ? thrown.message : String(thrown), thrown);
-    }
+    this.#rules = orInvalid(() => parsePieceRules(tokenizerJson.decoder));
+    this.#hf = orInvalid(() => {
+      checkTokenizerJson(tokenizerJson);
+      return new HfTokenizer({ added_tokens: [], ...tokenizerJson }, config);
+    });
+    this.leadingIds = this.encode("", { addSpecialTokens: true });
     const added = [...this.#hf.get_added_tokens_decoder().values()];
     this.vocabSize = this.#hf.model?.vocab.length ?? 0;
     this.#addedIds = new Set(added.map((token) => token.id));
@@ -54,16 +54,16 @@ export class Tokenizer {
   }
 
   /**
-   * Throws `invalid_tokenizer` { file, token } for a token that has no id. A character that the vocabulary cannot write
+   * Throws `invalid_tokenizer` { file, token } for a token that has no id, { file, reason } where the text cannot be cut. A character that the vocabulary cannot write
    * is left out where the tokenizer names no token for unknown text, as the format's own implementation does.
    */
   encode(text: string, { addSpecialTokens }: EncodeOptions): number[] {
-    const { ids, tokens } = this.#hf.encode(text, { add_special_tokens: addSpecialTokens });
-    const unknown = (ids as (number | undefined)[]).indexOf(undefined);
+    const { ids, tokens } = orInvalid(() => this.#hf.encode(text, { add_special_tokens: addSpecialTokens }));
+    const unknown = ids.findIndex((id) => !Number.isInteger(id));
     if (unknown === -1) return ids;
     const token = tokens[unknown];
-    const message = `The tokenizer wrote a text with ${JSON.stringify(token)}, which has no id in its vocabulary.`;
-    throw new CairnError("invalid_tokenizer", message, { file: FILE, token });
+    const message = `The tokenizer wrote a text with ${briefJson(token)}, which has no id in its vocabulary.`;
+    throw new CairnError("invalid_tokenizer", message, { file: FILE, token: briefValue(token) });
   }
 
   /** Id of a token as the vocabulary spells it, added tokens included. */
@@ -95,6 +95,16 @@ export class Tokenizer {
   /** Characters that a decoder takes off the start of a whole text: SentencePiece puts a space before the first word. */
   get leadingStrip(): PieceRules["leadingStrip"] {
     return this.#rules.leadingStrip;
+  }
+}
+
+/** Calls the library, which throws errors of many kinds. */
+function orInvalid<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (thrown) {
+    if (thrown instanceof CairnError) throw thrown;
+    throw invalidTokenizer(thrown instanceof Error ? thrown.message : String(thrown), thrown);
   }
 }
 

@@ -8,8 +8,11 @@ export type ErrorCode =
   | "aborted" // the caller's signal; `name` is "AbortError"
   | "numerical" // the model produced NaN or infinity; data: { position }
   // The model
-  | "model_file_missing" // data: { file, status? }
+  | "model_file_missing" // data: { file, status? }; where a hub has no such model { repo, revision, status }
   | "network" // a file could not be fetched; data: { file, status? }
+  | "gated_model" // the hub wants a token that may read this model; data: { repo, status, hasToken }
+  | "integrity" // a file arrived damaged twice; data: { file, expected, actual }, SHA-256 in hex or sizes in bytes
+  | "busy" // the model is being loaded, here or in another tab; data: { key }
   | "invalid_config" // config.json is not usable; data: { field, value? }
   | "invalid_tokenizer" // data: { file }
   | "invalid_safetensors" // a truncated or lying header; data: { file, reason }
@@ -17,7 +20,7 @@ export type ErrorCode =
   | "tensor_shape" // data: { tensor, expected, actual }
   | "unsupported_architecture" // data: { modelType }
   | "unsupported_dtype" // data: { tensor, dtype }
-  | "chat_template" // the model has no chat template, or it raised; data: { reason }
+  | "chat_template" // the model has no chat template, it raised, or took too much work; data: { reason }
   // The device
   | "no_webgpu" // this browser (or worker) has no WebGPU
   | "no_adapter" // WebGPU is there, but no adapter answers the request
@@ -27,7 +30,7 @@ export type ErrorCode =
   | "gpu_error" // a shader or an API call was refused; always our fault; data: { label }
   // The engine
   | "disposed" // used after dispose()
-  | "worker_failed" // the worker could not be started, or died
+  | "worker_failed" // the worker could not be started, died, or did not answer for 30 s; data: { reason, url? }
   | "internal"; // a broken invariant; always our fault
 
 export type ErrorData = Readonly<Record<string, unknown>>;

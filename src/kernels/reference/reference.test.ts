@@ -4,6 +4,7 @@ import { attention, softmax } from "./attention";
 import { maxRelativeError } from "./compare";
 import { linear } from "./linear";
 import { rmsNorm } from "./norm";
+import { quantizeBlock } from "./quantize";
 import { applyRope, ropeInverseFrequencies } from "./rope";
 
 function expectClose(actual: ArrayLike<number>, expected: readonly number[]) {
@@ -126,5 +127,29 @@ describe("maxRelativeError", () => {
   it("refuses lengths that do not fit", () => {
     expect(() => maxRelativeError([1], [1, 2], 1)).toThrow("1 values compared with 2");
     expect(() => maxRelativeError([1, 2, 3], [1, 2, 3], 2)).toThrow("3 values do not make rows of 2");
+  });
+});
+
+describe("quantizeBlock", () => {
+  const ONE = 0x3c00;
+  const quantized = (type: "q8_0" | "q4_0", values: readonly number[]) => {
+    const { scale, quants } = quantizeBlock(type, values);
+    return [scale, quants.slice(0, values.length)];
+  };
+
+  it("q8_0: scales the largest magnitude to 127; halves go away from zero", () => {
+    expect(quantized("q8_0", [-127, 0.5, -0.5, 1.49, 126.5])).toEqual([ONE, [-127, 1, -1, 1, 127]]);
+    expect(quantized("q8_0", [0, 2e-7])).toEqual([0, [0, 0]]);
+  });
+
+  it("q4_0: scales the first value of largest magnitude to -8", () => {
+    expect(quantized("q4_0", [-8, 8, 0.5, -0.5, 6.6])).toEqual([ONE, [-8, 7, 1, -1, 7]]);
+    expect(quantized("q4_0", [8, -8, 0.5])).toEqual([ONE + 0x8000, [-8, 7, -1]]);
+  });
+
+  it("clamps a scale to the largest f16, and marks what is not finite with NaN", () => {
+    expect(quantized("q8_0", [1e30, -65504])).toEqual([0x7bff, [127, -1]]);
+    expect(quantized("q4_0", [1e30, -65504])).toEqual([0xfbff, [-8, 1]]);
+    expect(quantized("q8_0", [1, Number.NaN])).toEqual([0x7e00, [0, 0]]);
   });
 });

@@ -1,0 +1,38 @@
+import source from "../../shaders/adjust_logits.wgsl?raw";
+import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
+import { f32, packParams, u32 } from "../gpu/params";
+import { MAX_LOGIT_BIASES } from "../sampling/sampling-params";
+import { gridModule, stepModule } from "./modules";
+import { samplingRowModule } from "./sampling-row";
+
+/**
+ * Applies logit bias and penalties to the logit rows whose request has any, as sampling/adjust-logits.ts defines them. The
+ * result goes to the adjusted rows, behind the model's own, which stay as they are.
+ */
+export const adjustLogits = defineKernel({
+  label: "adjust_logits",
+  source: { name: "adjust_logits.wgsl", source },
+  bindings: {
+    params: "uniform",
+    step: "read",
+    rows: "read",
+    token_counts: "read",
+    biases: "read",
+    logits: "read_write",
+  },
+  overrides: [],
+});
+
+export const adjustLogitsVariant: KernelVariant<never> = {
+  prelude: { constants: { WG: "256u", MAX_BIASES: `${MAX_LOGIT_BIASES}u` } },
+  modules: [gridModule, stepModule, samplingRowModule],
+  overrides: {},
+};
+
+/** Words of a row in `biases`. */
+export const BIAS_ROW_WORDS = 2 * MAX_LOGIT_BIASES;
+
+export const packBiases = (logitBias: ReadonlyMap<number, number>): Uint32Array<ArrayBuffer> =>
+  packParams([...logitBias].flatMap(([id, bias]) => [u32(id), f32(bias)]));
+
+export const adjustLogitsGrid = (numLogitRows: number): Grid => foldGrid(numLogitRows);
