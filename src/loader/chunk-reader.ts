@@ -1,5 +1,3 @@
-const CHUNK_BYTES = 256 * 1024;
-
 export interface ChunkReader {
   /** The next bytes, valid until the next call; null at the end. */
   read(): Promise<Uint8Array | null>;
@@ -7,30 +5,17 @@ export interface ChunkReader {
 }
 
 /**
- * Reads a stream through one buffer of 256 KiB where the stream can fill it, as those of fetch can. Chunks that are made
- * anew pile up faster than they are collected: over a hundred megabytes of them while a large file passes.
+ * Reads a stream whose chunks nobody else holds, as those of fetch and of files are. Each is freed when the next is asked
+ * for: left to the garbage collector, a hundred megabytes of them pile up while a large file passes.
  */
 export function readChunks(body: ReadableStream<Uint8Array>): ChunkReader {
-  const filling = fillingReader(body);
-  if (!filling) {
-    const reader = body.getReader();
-    return { read: async () => (await reader.read()).value ?? null, cancel: () => reader.cancel() };
-  }
-  let buffer = new ArrayBuffer(CHUNK_BYTES);
+  const reader = body.getReader();
+  let last: Uint8Array | undefined;
   const read = async () => {
-    const { done, value } = await filling.read(new Uint8Array(buffer));
-    if (done) return null;
-    buffer = value.buffer;
-    return value;
+    const buffer = last?.buffer as { byteLength: number; transfer?(size: number): unknown } | undefined;
+    if (buffer && buffer.byteLength === last?.length) buffer.transfer?.(0);
+    last = (await reader.read()).value;
+    return last ?? null;
   };
-  return { read, cancel: () => filling.cancel() };
-}
-
-/** Null for a stream that knows only chunks of its own. */
-function fillingReader(body: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | null {
-  try {
-    return body.getReader({ mode: "byob" });
-  } catch {
-    return null;
-  }
+  return { read, cancel: () => reader.cancel() };
 }
