@@ -136,8 +136,8 @@ test("weights that arrive damaged are fetched again, and a redirect takes no tok
   expect(cdnRanges()).toEqual([null, null]);
   const tokens = hub.seen("").map(({ host, authorization }) => `${host} ${authorization ?? "none"}`);
   expect([...new Set(tokens)].sort()).toEqual(["cdn none", "hub Bearer hf_secret"]);
-  await hub.close();
   await expectGoldensOrHash(page);
+  expect(cdnRanges()).toHaveLength(2);
 });
 
 test("two tabs at once download once", async ({ context }) => {

@@ -137,7 +137,7 @@ test.describe("the ten-line example from the packed tarball", () => {
 
   test("a plain module script", async ({ page, pageErrors }) => {
     const importMap = `<script type="importmap">{ "imports": { "cairn-llm": "/cairn-llm/index.js" } }</script>`;
-    makeProject([], "answer", example, exampleHtml.replace("</head>", `${importMap}</head>`));
+    makeProject([], "missing model", example, exampleHtml.replace("</head>", `${importMap}</head>`));
     const mounts = { "/": ".", "/cairn-llm/": "node_modules/cairn-llm/dist", "/models/": "public/models" };
     await expectOutcomeFrom({ page, pageErrors, mounts });
   });

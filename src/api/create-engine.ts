@@ -1,8 +1,6 @@
 import type { ModelSource } from "../protocol/messages";
-import { abortedError } from "./abort";
 import { CairnEngine } from "./cairn-engine";
 import { type CreateEngineOptions, validateEngineOptions } from "./engine-options";
-import { startWorker } from "./start-worker";
 import { WorkerConnection } from "./worker-connection";
 
 /**
@@ -12,8 +10,7 @@ import { WorkerConnection } from "./worker-connection";
  */
 export async function createEngine(options: CreateEngineOptions): Promise<CairnEngine> {
   const { init, workerUrl, onProgress, signal } = validateEngineOptions(options);
-  if (signal?.aborted) throw abortedError(signal.reason);
-  const connection = new WorkerConnection(await startWorker(workerUrl), workerUrl && String(workerUrl));
+  const connection = await WorkerConnection.open(workerUrl, signal);
   const info = await connection.init(init, onProgress, signal);
   keepStorage(init.model);
   return new CairnEngine(connection, info);

@@ -1,5 +1,5 @@
 import type { ModelSource } from "../protocol/messages";
-import { DEFAULT_HUB_ENDPOINT } from "../util/hub";
+import { DEFAULT_HUB_ENDPOINT, isHubId } from "../util/hub";
 import { aBoolean, anObject, aString, type Check, type Fields, invalid, optional, refuseUnknown } from "./checks";
 
 export type ModelOption = string | readonly File[] | FileSystemDirectoryHandle;
@@ -13,13 +13,11 @@ export interface HubOptions {
   readonly token?: string | null;
 }
 
-const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
-
 /** From the fields `model`, `hub` and `cache`. A field that would have no effect is refused. */
 export function modelSource(fields: Fields): ModelSource {
   const { model } = fields;
   const cache = optional(fields, "cache", aBoolean) ?? undefined;
-  if (typeof model === "string" && HUB_ID.test(model)) {
+  if (typeof model === "string" && isHubId(model)) {
     return { kind: "hub", repo: model, ...hubOptions(fields), cache };
   }
   refuseWhereUnused(fields, "hub");

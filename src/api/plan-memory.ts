@@ -1,7 +1,5 @@
 import type { MemoryPlan } from "../protocol/memory-plan";
-import { abortedError } from "./abort";
 import { type CreateEngineOptions, type PlanMemoryOptions, validatePlanOptions } from "./engine-options";
-import { startWorker } from "./start-worker";
 import { WorkerConnection } from "./worker-connection";
 
 export type { MemoryPlan };
@@ -17,7 +15,6 @@ export async function planMemory(
   options: PlanMemoryOptions = {},
 ): Promise<MemoryPlan> {
   const { init, workerUrl, signal } = validatePlanOptions(model, options);
-  if (signal?.aborted) throw abortedError(signal.reason);
-  const connection = new WorkerConnection(await startWorker(workerUrl), workerUrl && String(workerUrl));
+  const connection = await WorkerConnection.open(workerUrl, signal);
   return connection.plan(init, signal);
 }

@@ -12,7 +12,7 @@ import {
 import { CairnError } from "../util/errors";
 import { abortedError, raceAbort } from "./abort";
 import { Generation } from "./generation";
-import { loadSelfTestSource } from "./start-worker";
+import { loadSelfTestSource, startWorker } from "./start-worker";
 import { Watchdog } from "./watchdog";
 
 /** Time for the worker's script to arrive, be read, and answer; long, because the network may be slow. */
@@ -42,6 +42,12 @@ export class WorkerConnection {
   /** Set once the connection is of no more use: the worker died, or the engine was disposed. */
   #failure: CairnError | null = null;
   #disposal: Promise<void> | null = null;
+
+  /** Starts a worker, unless the caller has aborted already. Throws `aborted` and what startWorker throws. */
+  static async open(workerUrl: string | URL | null, signal: AbortSignal | null): Promise<WorkerConnection> {
+    if (signal?.aborted) throw abortedError(signal.reason);
+    return new WorkerConnection(await startWorker(workerUrl), workerUrl && String(workerUrl));
+  }
 
   /** `url`: where the worker's script is, for errors; null where the package carries it. */
   constructor(worker: WorkerLike, url: string | null) {
@@ -130,6 +136,8 @@ export class WorkerConnection {
 
   /** Rejects with `worker_failed` unless the worker runs the engine's script: any other would leave `init` waiting. */
   async #identify(): Promise<void> {
+    // A worker that died before it was asked would never answer.
+    if (this.#failure) throw this.#failure;
     const giveUp = () => this.#die(`its script did not answer within ${IDENTIFY_TIMEOUT_MS / 1000} s`);
     const timer = setTimeout(giveUp, IDENTIFY_TIMEOUT_MS);
     try {

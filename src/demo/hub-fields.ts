@@ -1,5 +1,6 @@
 import { html, type TemplateResult } from "lit";
-import { HUB_ENDPOINT, type HubAccess } from "./remote-model";
+import { DEFAULT_HUB_ENDPOINT } from "../util/hub";
+import type { HubAccess } from "./remote-model";
 
 /** Where the hub is, and who asks. `idPrefix` keeps ids apart where the fields are shown twice. */
 export function hubFields(idPrefix: string, hub: HubAccess, setHub: (hub: HubAccess) => void): TemplateResult {
@@ -9,10 +10,10 @@ export function hubFields(idPrefix: string, hub: HubAccess, setHub: (hub: HubAcc
         id="${idPrefix}-endpoint"
         type="url"
         spellcheck="false"
-        placeholder=${HUB_ENDPOINT}
-        .value=${hub.endpoint === HUB_ENDPOINT ? "" : hub.endpoint}
+        placeholder=${DEFAULT_HUB_ENDPOINT}
+        .value=${hub.endpoint === DEFAULT_HUB_ENDPOINT ? "" : hub.endpoint}
         aria-describedby="${idPrefix}-endpoint-hint"
-        @change=${(event: Event) => setHub({ ...hub, endpoint: textOf(event)?.replace(/\/+$/, "") || HUB_ENDPOINT })}
+        @change=${(event: Event) => setHub({ ...hub, endpoint: textOf(event)?.replace(/\/+$/, "") || DEFAULT_HUB_ENDPOINT })}
       />
       <p id="${idPrefix}-endpoint-hint" class="field-hint">Only for a mirror or a hub of your own</p>
     </div>

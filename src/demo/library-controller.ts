@@ -1,9 +1,10 @@
 import type { CachedModel, MemoryPlan } from "../index";
+import { DEFAULT_HUB_ENDPOINT } from "../util/hub";
 import { asCairnError } from "./as-cairn-error";
 import type { CuratedModel } from "./curated-models";
 import { cachedCopy, type LibraryState, type Reading, recommendedQuantization } from "./library-state";
 import { Observable } from "./observable";
-import { HUB_ENDPOINT, type HubAccess, type Quantization, type RemoteModel } from "./remote-model";
+import type { HubAccess, Quantization, RemoteModel } from "./remote-model";
 
 export interface PlanOptions {
   readonly isKept: boolean;
@@ -29,7 +30,7 @@ export class LibraryController extends Observable<LibraryState> {
       curated: { status: "reading" },
       cached: { status: "reading" },
       deletion: null,
-      hub: { endpoint: HUB_ENDPOINT, token: null },
+      hub: { endpoint: DEFAULT_HUB_ENDPOINT, token: null },
       chosen: null,
     });
     this.#library = library;

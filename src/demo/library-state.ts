@@ -1,6 +1,7 @@
 import type { CachedModel, CairnError, MemoryPlan } from "../index";
+import { DEFAULT_HUB_ENDPOINT } from "../util/hub";
 import type { CuratedModel } from "./curated-models";
-import { HUB_ENDPOINT, type HubAccess, type Quantization, type RemoteModel } from "./remote-model";
+import type { HubAccess, Quantization, RemoteModel } from "./remote-model";
 
 /** Something that is read from elsewhere. */
 export type Reading<Value> =
@@ -31,7 +32,7 @@ export function recommendedQuantization({ curated }: LibraryState, model: string
 
 /** The hub that a cached model came from: its key begins with the address of any but the usual one. */
 export function endpointOf({ key, model, revision }: CachedModel): string {
-  return key.slice(0, -`/${model}@${revision}`.length) || HUB_ENDPOINT;
+  return key.slice(0, -`/${model}@${revision}`.length) || DEFAULT_HUB_ENDPOINT;
 }
 
 /** What this browser has of a model, if anything; a complete copy before an unfinished one. */

@@ -1,8 +1,9 @@
 import { CairnError, createEngine, deleteCachedModel, listCachedModels, planMemory } from "../index";
+import { isHubId } from "../util/hub";
 import type { LoadEngine } from "./chat-controller";
 import { fetchCuratedModels } from "./curated-models";
 import type { ModelLibrary } from "./library-controller";
-import { isHubId, type RemoteModel } from "./remote-model";
+import type { RemoteModel } from "./remote-model";
 
 /** Relative to the page, which may be served from any folder. */
 const EMBEDDED_MODEL = "models/cairn-stories-3M/";

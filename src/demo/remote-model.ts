@@ -1,3 +1,5 @@
+import { isHubId } from "../util/hub";
+
 /** How weights are packed while they load; null leaves them as they are. */
 export type Quantization = "q8_0" | "q4_0" | null;
 
@@ -17,15 +19,6 @@ export interface RemoteModel {
   readonly revision: string | null;
   readonly hub: HubAccess;
   readonly quantization: Quantization;
-}
-
-export const HUB_ENDPOINT = "https://huggingface.co";
-
-const HUB_ID = /^[\w.-]+\/[\w.-]+$/;
-
-/** A hub id, as opposed to a folder's URL. */
-export function isHubId(model: string): boolean {
-  return HUB_ID.test(model);
 }
 
 /** What a reader typed or pasted, as `RemoteModel.model`: a hub id, the address of its page, or of any folder. Null where it is none of these. */

@@ -23,8 +23,9 @@ describe.skipIf(!gpu).each([...loadGoldenJobs()])("ids and logits of %s", (_, { 
     if (kvDtype === "f32") return;
     it("with one step in flight the ids are those with two", async () => {
       const mode = { chunk: null, concurrency: 4, cached: false };
-      const idsByName = await harness.generateAll(jobs, { ...mode, maxInFlightSteps: 1 });
-      expect(await harness.generateAll(jobs, { ...mode, maxInFlightSteps: 2 })).toEqual(idsByName);
+      const some = process.env.CAIRN_SOAK ? jobs : jobs.slice(0, 4);
+      const idsByName = await harness.generateAll(some, { ...mode, maxInFlightSteps: 1 });
+      expect(await harness.generateAll(some, { ...mode, maxInFlightSteps: 2 })).toEqual(idsByName);
     });
   });
 });

@@ -57,16 +57,10 @@ describe.skipIf(!gpu).each(MODES)("with KV in $kvDtype, $maxInFlightSteps steps 
 
   it("prefetch, clear and stats tell and do the same", async () => {
     const { prefetches, found, outcomes, stats } = await scenarios.kvCalls(cases.KV_CALLS_PROMPT, 3);
-    const [none, onGpu, inRam] = [
-      { gpu: 0, host: 0 },
-      { gpu: 64, host: 0 },
-      { gpu: 0, host: 64 },
-    ];
-    expect(prefetches).toEqual([none, onGpu, inRam, onGpu, none]);
-    expect(found).toEqual([none, onGpu, inRam, none]);
+    expect(prefetches).toEqual(cases.KV_CALLS_FOUND.prefetches);
+    expect(found).toEqual(cases.KV_CALLS_FOUND.found);
     expect(outcomes).toEqual(new Array(4).fill(outcomes[0]));
-    // Of 69 + 3 - 1 tokens that each of the four fed, those that it did not find.
-    expect(stats.tokens).toEqual({ computed: 4 * 71 - 2 * 64, gpu: 64, host: 64 });
+    expect(stats.tokens).toEqual(cases.KV_CALLS_FOUND.tokens);
     // 4 blocks of each group; twice: for the prefetch, and for a request.
     expect(stats.loads).toMatchObject({ numStarted: 2, numFailed: 0, bytes: 2 * 12 * stats.gpu.blockBytes });
     // 2 chunks of each group; twice: everything was cleared in between.

@@ -41,10 +41,10 @@ const firstSteps = (job: GoldenJob, numSteps: number): GoldenJob => ({
 
 // The one with f16 in KV and tiles, the other in slices and all f32.
 describe.skipIf(!gpu).each([
-  { quantization: "q8_0", kvDtype: "f16", maxModelLen: 512, maxBindingBytes: undefined, numGateUpSlices: 1 },
-  { quantization: "q4_0", kvDtype: "f32", maxModelLen: 32, maxBindingBytes: 125_000, numGateUpSlices: 2 },
+  { quantization: "q8_0", kvDtype: "f16", maxModelLen: 512, maxBindingBytes: undefined, numEmbeddingSlices: 1 },
+  { quantization: "q4_0", kvDtype: "f32", maxModelLen: 32, maxBindingBytes: 135_000, numEmbeddingSlices: 4 },
 ] as const)("the embedded model in $quantization with $kvDtype KV", (options) => {
-  const { quantization, kvDtype, maxModelLen, maxBindingBytes, numGateUpSlices } = options;
+  const { quantization, kvDtype, maxModelLen, maxBindingBytes, numEmbeddingSlices } = options;
   let harness: EngineHarness;
   let watched: WatchedGpu;
   beforeAll(async () => {
@@ -70,7 +70,7 @@ describe.skipIf(!gpu).each([
     const expected = createHash("sha256").update(`${WEIGHTS} ${hash}\n`).digest("hex");
     expect(weightsHash).toBe(expected.slice(0, 32));
     const labels = watched.bufferLabels;
-    expect(labels.filter((label) => label === "layer0.gate_up")).toHaveLength(numGateUpSlices);
+    expect(labels.filter((label) => label === "embedding")).toHaveLength(numEmbeddingSlices);
   });
 
   if (quantization !== "q8_0") return;

@@ -6,7 +6,7 @@ import {
   uploadAttentionBatch,
 } from "../testing/attention-fixture";
 import { assertClose, assertUntouched } from "../testing/kernel-asserts";
-import type { KernelCase, KernelTestContext } from "../testing/kernel-case";
+import { inNodeOnly, type KernelCase, type KernelTestContext } from "../testing/kernel-case";
 import {
   attentionDecode,
   attentionDecodeGrid,
@@ -135,8 +135,6 @@ const heads = (headDim: number, numHeads: number, numKvHeads: number, kvType: "f
     { window: null, requests: [chunk(70, 1), chunk(0, 1), chunk(3, 9), chunk(60, 2), chunk(0, 34)] },
     { window: 9, requests: [chunk(70, 1), chunk(3, 9), chunk(40, 33)] },
   ]);
-
-const inNodeOnly = (kernelCase: KernelCase): KernelCase => ({ ...kernelCase, isSlowInBrowser: true });
 
 export const attentionCases: readonly KernelCase[] = [
   ...smallCases,

@@ -1,6 +1,6 @@
 import { MAX_GROUPS_PER_DIMENSION } from "../gpu/kernel";
 import { assertClose, assertUntouched } from "../testing/kernel-asserts";
-import type { KernelCase, KernelTestContext } from "../testing/kernel-case";
+import { inNodeOnly, type KernelCase, type KernelTestContext } from "../testing/kernel-case";
 import { checkLinear, DEFAULT_SHAPE, GELU, type LinearShape, SILU } from "../testing/linear-fixture";
 import { padRows, roundWeights, unpadRows } from "../testing/matrices";
 import { Random } from "../testing/random";
@@ -109,10 +109,12 @@ export const gemvCases: readonly KernelCase[] = [
   matches("numbers of rows that do and do not fill a workgroup", [
     ...[1, 2, 3, 4, 5, 47].map((numRows) => ({ numRows })),
   ]),
-  matches("width 1, f16, more groups than a grid's dimension", [
-    { width: 1, weightType: "f16", numRows: 2 * MAX_GROUPS_PER_DIMENSION + 6, tokenTile: 4, numTokens: 5 },
-    { width: 1, weightType: "f16", numRows: 1, tokenTile: 4 },
-  ]),
+  inNodeOnly(
+    matches("width 1, f16, more groups than a grid's dimension", [
+      { width: 1, weightType: "f16", numRows: 2 * MAX_GROUPS_PER_DIMENSION + 6, tokenTile: 4, numTokens: 5 },
+      { width: 1, weightType: "f16", numRows: 1, tokenTile: 4 },
+    ]),
+  ),
   matches("width 7, bf16", [{ width: 7, weightType: "bf16" }]),
   matches("width 13, f32, tile not filled", [
     ...[1, 2].map((numTokens) => ({ width: 13, tokenTile: 4 as const, numTokens })),
@@ -130,10 +132,7 @@ export const gemvCases: readonly KernelCase[] = [
     { weightType: "q8_0", width: 172 },
     { weightType: "q4_0", width: 300, sliceStarts: [0, 18] },
   ]),
-  {
-    ...matches("q4_0, tiles of four tokens", [{ weightType: "q4_0", width: 40, tokenTile: 4, numTokens: 5 }]),
-    isSlowInBrowser: true,
-  },
+  inNodeOnly(matches("q4_0, tiles of four tokens", [{ weightType: "q4_0", width: 40, tokenTile: 4, numTokens: 5 }])),
   matches("gates of normed rows, by slices", [
     ...[{}, { residual: 1e5 }, { residual: 1e-20, eps: 1e-5 }].map((scale) => {
       return { ...scale, prologue: "norm" as const, epilogue: SILU, numRows: 46, sliceStarts: [0, 18] };

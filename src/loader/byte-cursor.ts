@@ -1,9 +1,10 @@
+import { type ChunkReader, readChunks } from "./chunk-reader";
 import type { OpenedFile } from "./file-source";
 import { throwIfAborted, toReadError } from "./read-errors";
 
 /** Reads an opened file forward by position. Holds one chunk of the stream; call `close()` when done, at the end or not. */
 export class ByteCursor {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: ChunkReader;
   readonly #file: string;
   readonly #signal: AbortSignal | undefined;
   readonly #onBytes: ((bytes: Uint8Array) => void) | undefined;
@@ -13,7 +14,7 @@ export class ByteCursor {
   /** `onBytes` sees all bytes that are read or skipped, in order. */
   constructor(file: string, opened: OpenedFile, signal?: AbortSignal, onBytes?: (bytes: Uint8Array) => void) {
     this.#file = file;
-    this.#reader = opened.body.getReader();
+    this.#reader = readChunks(opened.body);
     this.#position = opened.bodyOffset;
     this.#signal = signal;
     this.#onBytes = onBytes;
@@ -63,9 +64,9 @@ export class ByteCursor {
   async #nextChunk(): Promise<boolean> {
     throwIfAborted(this.#signal);
     try {
-      const { done, value } = await this.#reader.read();
-      if (done) return false;
-      this.#chunk = value;
+      const chunk = await this.#reader.read();
+      if (chunk === null) return false;
+      this.#chunk = chunk;
       return true;
     } catch (thrown) {
       throw toReadError(thrown, this.#file, this.#signal);

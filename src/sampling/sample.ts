@@ -22,10 +22,11 @@ const NO_HISTORY: TokenHistory = { promptTokenIds: [], outputTokenIds: [] };
  * the token to draw, which is the number of tokens before it. Throws `numerical` where a logit is NaN or +infinity, or
  * none is finite.
  *
- * Logit bias and penalties come first, see adjustLogits; `history` is of no account without penalties. Temperature 0 takes the highest logit. Else, with ids ordered by logit descending (ties: lowest id first): top-k
- * keeps the first k; top-p keeps the shortest prefix whose mass reaches topP of what top-k kept, at least one id; min-p
- * drops ids less likely than minP times the most likely one. The draw walks the kept ids in ascending order until
- * their running mass exceeds u * (kept mass), u = randomUniform(seed, position).
+ * Logit bias and penalties come first, see adjustLogits; `history` is of no account without penalties. Temperature 0 takes
+ * the highest logit. Else, with ids ordered by logit descending (ties: lowest id first): top-k keeps the first k; top-p
+ * keeps the shortest prefix whose mass reaches topP of what top-k kept, at least one id; min-p drops ids less likely than
+ * minP times the most likely one. The draw walks the kept ids in ascending order until their running mass exceeds
+ * u * (kept mass), u = randomUniform(seed, position).
  */
 export function sampleToken(
   logits: Float32Array,

@@ -20,6 +20,8 @@ export interface KernelCase {
   run(ctx: KernelTestContext): Promise<void>;
 }
 
+export const inNodeOnly = (kernelCase: KernelCase): KernelCase => ({ ...kernelCase, isSlowInBrowser: true });
+
 /** What a case may use. All buffers made through it are destroyed when the case ends. */
 export interface KernelTestContext {
   /** `f16` and `subgroups` are those of `variant`. */

@@ -120,7 +120,8 @@ export class CachedSource implements FileSource {
 
   /** What a URL does not have is remembered: where it cannot be asked, the file is taken to be missing still. */
   async #rememberMissing(file: string, error: CairnError): Promise<CairnError> {
-    const { folder, model } = { folder: this.#folder, model: this.#model };
+    const folder = this.#folder;
+    const model = this.#model;
     if (!folder || !model || model.list || folder.isEmpty) return error;
     const isKnown = folder.record(file)?.state === "missing";
     if (error.code === "network" && isKnown) {
@@ -161,7 +162,8 @@ export class CachedSource implements FileSource {
     onProgress?: FetchAllOptions["onProgress"],
     isAll = false,
   ): Promise<void> {
-    const { folder, model } = { folder: this.#folder, model: this.#model };
+    const folder = this.#folder;
+    const model = this.#model;
     if (!folder || !model) return;
     const isHere = async () => {
       for (const file of files) if (!(await this.#isLocal(folder, file, signal))) return false;

@@ -1,4 +1,5 @@
 import { bytesToHex, Sha256 } from "../../util/sha256";
+import { readChunks } from "../chunk-reader";
 import { throwIfAborted, toReadError } from "../read-errors";
 import type { RetryPolicy } from "../remote/fetch-retrying";
 import { type OpenedRemote, openRemote } from "../remote/open-remote";
@@ -104,12 +105,12 @@ async function rehash(
   hash: { update(bytes: Uint8Array): unknown },
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const reader = (await inStore(() => store.read(file))).getReader();
+  const reader = readChunks(await inStore(() => store.read(file)));
   for (;;) {
     throwIfAborted(signal);
-    const { done, value } = await inStore(() => reader.read());
-    if (done) return;
-    hash.update(value);
+    const chunk = await inStore(() => reader.read());
+    if (chunk === null) return;
+    hash.update(chunk);
   }
 }
 
@@ -121,17 +122,17 @@ async function pour(
   onBytes: (chunk: Uint8Array) => boolean,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const reader = body.getReader();
+  const reader = readChunks(body);
   try {
     const writer = await inStore(() => store.append(file));
     const close = () => inStore(() => writer.close());
     try {
       for (;;) {
         throwIfAborted(signal);
-        const { done, value } = await reader.read();
-        if (done) break;
-        await inStore(() => writer.write(value));
-        if (!onBytes(value)) break;
+        const chunk = await reader.read();
+        if (chunk === null) break;
+        await inStore(() => writer.write(chunk));
+        if (!onBytes(chunk)) break;
       }
     } catch (thrown) {
       // What went wrong first counts.

@@ -16,7 +16,8 @@ export async function isCurrent(
   try {
     const init = { method: "HEAD", headers: remote.headers, cache: "no-store", signal: either } as const;
     const response = await fetch(remote.url, init);
-    if (remote.refusalOf(response)) return remote.refusalOf(response)?.code !== "model_file_missing";
+    const refusal = remote.refusalOf(response);
+    if (refusal) return refusal.code !== "model_file_missing";
     const current = validatorOf(response);
     return current === null || validator === null || current === validator;
   } catch {
