@@ -1,71 +1,107 @@
-import { basename } from "node:path";
+import { readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin, Rolldown } from "vite";
 import { build } from "vite";
+import type { PartName } from "../src/protocol/messages.ts";
 import { minifyWgslPlugin } from "./minify-wgsl.ts";
+import { importedNames } from "./source-imports.ts";
 
-const entry = (path: string) => fileURLToPath(new URL(`../src/${path}`, import.meta.url));
+const WORKER = fileURLToPath(new URL("../src/worker", import.meta.url));
 
-const WORKER_ENTRY = entry("worker/engine-worker.ts");
-/** The worker with the self-test in it, which no page has to hand it. */
-const WHOLE_WORKER_ENTRY = entry("worker/whole-engine-worker.ts");
-const SELF_TEST_ENTRY = entry("runner/self-test/judge-device.ts");
-/** What the worker hands to the self-test. */
-const PARTS = entry("runner/self-test/parts.ts");
+/** The lazy parts' files; each exports the part under its name. */
+const PARTS: Readonly<Record<PartName, string>> = {
+  selfTest: "parts/self-test.ts",
+  quantization: "parts/quantization.ts",
+  profiler: "parts/profiler.ts",
+};
+
+const SOURCE_ID = "virtual:cairn-worker-source";
+const PARTS_ID = "virtual:cairn-parts";
+const partId = (file: string) => `virtual:cairn-part-${basename(file, ".ts")}`;
 
 export interface WorkerSourceOptions {
-  /** Also write the whole worker's text as this file of the output, for `workerUrl`. */
+  /** Also write the worker's text, with all parts in it, as this file of the output, for `workerUrl`. */
   readonly emitFile?: string;
   /** Plugins of the nested builds, such as the one that collects licences. */
   readonly plugins?: readonly Plugin[];
 }
 
 /**
- * `import source from "virtual:cairn-worker-source"`: the engine worker with all it imports, besides the self-test, as the text of
- * one classic script, which also runs as a module. `"virtual:cairn-self-test-source"`: the self-test as the text of a module, a
- * function of the worker's parts. Made by nested builds, so that every bundler that later sees the package sees only strings.
+ * `import source from "virtual:cairn-worker-source"`: the engine worker with all it imports, besides its lazy parts, as the text
+ * of one classic script, which also runs as a module. `import { PARTS } from "virtual:cairn-parts"`: for each part a function that
+ * imports its text, a module whose default export makes the part from what the worker shares. Made by nested builds, so that
+ * every bundler that later sees the package sees only strings, and dynamic imports of fixed names.
  */
 export function workerSource(options: WorkerSourceOptions = {}): Plugin {
   let isProduction = false;
-  const bundle = (file: string) => buildScript(file, isProduction, options.plugins ?? []);
-  const sources: Readonly<Record<string, () => Promise<Rolldown.OutputChunk>>> = {
-    "virtual:cairn-worker-source": () => bundle(WORKER_ENTRY),
-    "virtual:cairn-self-test-source": async () => {
-      const chunk = await bundle(SELF_TEST_ENTRY);
-      return { ...chunk, code: `export default parts=>{${chunk.code}\nreturn Cairn.judgeDevice}` };
-    },
-  };
+  const bundle = (file: string, plugins: readonly Plugin[] = []) =>
+    buildScript(join(WORKER, file), isProduction, [...(options.plugins ?? []), ...plugins]);
+  const scripts = new Map<string, () => Promise<Script>>([[SOURCE_ID, () => bundle("engine-worker.ts")]]);
+  for (const [name, file] of Object.entries(PARTS)) {
+    scripts.set(partId(file), async () => {
+      const { code, moduleIds } = await bundle(file, [sharedPlugin()]);
+      return { code: `export default shared=>{${code}\nreturn Cairn.${name}}`, moduleIds };
+    });
+  }
   return {
     name: "cairn-worker-source",
     configResolved(config) {
       isProduction = config.command === "build";
     },
     resolveId(id) {
-      return id in sources ? `\0${id}` : null;
+      return id === PARTS_ID || scripts.has(id) ? `\0${id}` : null;
     },
     async load(id) {
-      const chunk = await sources[id.slice(1)]?.();
-      if (!chunk) return null;
-      for (const moduleId of chunk.moduleIds) {
+      if (id === `\0${PARTS_ID}`) {
+        const parts = Object.entries(PARTS).map(([name, file]) => `${name}:()=>import("${partId(file)}")`);
+        return `export const PARTS={${parts.join(",")}};`;
+      }
+      const script = await scripts.get(id.slice(1))?.();
+      if (!script) return null;
+      for (const moduleId of script.moduleIds) {
         const file = moduleId.split("?")[0] ?? "";
         if (!file.startsWith("\0")) this.addWatchFile(file);
       }
-      return `export default ${JSON.stringify(chunk.code)};`;
+      return `export default ${JSON.stringify(script.code)};`;
     },
     async generateBundle() {
       if (options.emitFile) {
-        const { code } = await bundle(WHOLE_WORKER_ENTRY);
+        const { code } = await bundle("whole-engine-worker.ts");
         this.emitFile({ type: "asset", fileName: options.emitFile, source: code });
       }
     },
   };
 }
 
-async function buildScript(
-  file: string,
-  isProduction: boolean,
-  plugins: readonly Plugin[],
-): Promise<Rolldown.OutputChunk> {
+/** In a part's build, what the worker shares is no import: it is taken from the variable `shared`. */
+function sharedPlugin(): Plugin {
+  const file = join(WORKER, "shared.ts");
+  const imports = Object.entries(importedNames(file, readFileSync(file, "utf8")));
+  const names = new Map(imports.map(([specifier, taken]) => [`${join(WORKER, specifier)}.ts`, taken]));
+  const PREFIX = "\0shared:";
+  return {
+    name: "cairn-shared",
+    enforce: "pre",
+    resolveId(id, importer) {
+      if (!importer || !id.startsWith(".")) return null;
+      const path = `${join(dirname(importer), id)}.ts`;
+      return names.has(path) ? PREFIX + path : null;
+    },
+    load(id) {
+      const path = id.slice(PREFIX.length);
+      const taken = id.startsWith(PREFIX) && names.get(path);
+      if (!taken) return null;
+      const code = taken.map((name) => `export const ${name}=shared.${name};`).join("");
+      // What else the file has is bundled; what it exports here by name hides its own.
+      return { code: `export * from ${JSON.stringify(path)};${code}`, moduleSideEffects: false };
+    },
+  };
+}
+
+type Script = Pick<Rolldown.OutputChunk, "code" | "moduleIds">;
+
+async function buildScript(file: string, isProduction: boolean, plugins: readonly Plugin[]): Promise<Script> {
   const result = await build({
     configFile: false,
     logLevel: "warn",
@@ -80,9 +116,8 @@ async function buildScript(
       sourcemap: isProduction ? false : "inline",
       lib: { entry: file, formats: ["iife"], name: "Cairn" },
       rolldownOptions: {
-        ...(file === SELF_TEST_ENTRY ? { external: [PARTS] } : {}),
-        output: { codeSplitting: false, globals: { [PARTS]: "parts" } },
-        treeshake: { manualPureFunctions: ["Object.freeze"] },
+        output: { codeSplitting: false },
+        treeshake: { manualPureFunctions: ["Object.freeze"], propertyReadSideEffects: false },
       },
     },
   });

@@ -14,7 +14,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   index: { values: ["api", "util/errors"] },
   api: { values: ["protocol", "loader/cache/cached-models"] },
   protocol: { values: [] },
-  worker: { values: ["protocol", "engine", "runner/self-test", "offload/storage"] },
+  // Beyond the engine: its lazy parts, and what it shares with them.
+  worker: { values: ["protocol", "engine", "runner", "models", "kernels", "gpu", "offload/storage"] },
   engine: {
     values: [
       "scheduler",

@@ -1,3 +1,5 @@
+import { PARTS } from "virtual:cairn-parts";
+import type { PartName } from "../protocol/messages";
 import { CairnError } from "../util/errors";
 
 /**
@@ -8,9 +10,9 @@ export async function startWorker(workerUrl: string | URL | null): Promise<Worke
   return workerUrl === null ? startFromBlob() : construct(workerUrl);
 }
 
-/** The self-test for a worker of the package's own script. */
-export async function loadSelfTestSource(): Promise<string> {
-  return (await import("virtual:cairn-self-test-source")).default;
+/** The script of a lazy part, for a worker of the package's own script. */
+export async function loadPartSource(name: PartName): Promise<string> {
+  return (await PARTS[name]()).default;
 }
 
 async function startFromBlob(): Promise<Worker> {

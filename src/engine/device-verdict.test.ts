@@ -1,5 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { parseModelConfig } from "../models/parse-config";
+import { weightPlan } from "../models/registry";
 import type { SelfTestSubject } from "../runner/self-test/self-test";
 import { mapVerdicts } from "../testing/map-verdicts";
 import { CairnError } from "../util/errors";
@@ -25,7 +26,8 @@ function subjectOn(description: string): SelfTestSubject {
   return {
     gpu: { adapter: { vendor: "v", architecture: "a", description } },
     config,
-    layout: { linears: new Map() },
+    plan: weightPlan(config),
+    matrices: { linear: () => ({ type: "bf16" }) },
     geometry: { dtype: "f16" },
     variant: { f16: true, subgroups: true },
     gemvUpToTokens: 8,

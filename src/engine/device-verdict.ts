@@ -1,4 +1,5 @@
 import { version } from "../../package.json";
+import { allLinears } from "../models/weight-plan";
 import type { DeviceVerdict } from "../runner/self-test/choose-variant";
 import type { JudgeDevice } from "../runner/self-test/judge-device";
 import type { SelfTestSubject } from "../runner/self-test/self-test";
@@ -31,8 +32,17 @@ export async function deviceVerdict(
 }
 
 /** All that a verdict depends on: the GPU, its driver as far as it can be seen, this package, and which pipelines there are. */
-function verdictKey({ gpu, variant, config, layout, geometry, gemvUpToTokens, fusedNorm }: SelfTestSubject): string {
-  const types = new Set([...layout.linears.values()].map(({ type }) => type));
+function verdictKey({
+  gpu,
+  variant,
+  config,
+  plan,
+  matrices,
+  geometry,
+  gemvUpToTokens,
+  fusedNorm,
+}: SelfTestSubject): string {
+  const types = new Set(allLinears(plan).map((linear) => matrices.linear(linear).type));
   const kernels = [{ ...config, layers: 0 }, [...types], geometry.dtype, variant, gemvUpToTokens, fusedNorm];
   return JSON.stringify([version, globalThis.navigator?.userAgent, gpu.adapter, kernels]);
 }

@@ -1,7 +1,6 @@
 import { Buffers } from "../gpu/buffers";
 import type { GpuDevice } from "../gpu/device";
 import { PipelineCache } from "../gpu/pipeline-cache";
-import { Profiler } from "../gpu/profiler";
 import type { KvGeometry } from "../kv/geometry";
 import type { MemoryDivision } from "../loader/divide-memory";
 import { throwIfAborted } from "../loader/read-errors";
@@ -19,7 +18,6 @@ import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner"
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
 import { KvTransfers } from "../runner/kv-transfers";
 import type { DeviceVerdict } from "../runner/self-test/choose-variant";
-import type { JudgeDevice } from "../runner/self-test/judge-device";
 import type { DelayMap } from "../runner/staging-ring";
 import { allocateStepState } from "../runner/step-state";
 import type { StepObserver } from "../runner/step-trace";
@@ -32,17 +30,16 @@ import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
 import { makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
+import type { LoadPart } from "./lazy-parts";
 import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
 import { planEngine } from "./plan-memory";
-import { browserVerdicts } from "./verdict-memory";
 
 export interface LoadContext {
   readonly gpu: GPU;
   readonly onProgress: (progress: LoadProgress) => void;
   readonly signal: AbortSignal;
-  /** Gets the self-test, which a device that it has judged needs no more. Left out, there is none. */
-  readonly loadSelfTest?: () => Promise<JudgeDevice>;
-  /** Where the self-test's verdict is kept, where not in the browser. */
+  readonly loadPart: LoadPart;
+  /** Remembers the self-test's verdicts; left out, the device is not tested. */
   readonly verdicts?: VerdictMemory;
   /** Sees the logits of every step; for tests. */
   readonly observeLogits?: LogitsObserver;
@@ -150,7 +147,18 @@ async function makeRunner(
   const { device, maxBindingBytes } = gpu;
   const buffers = new Buffers(device);
   const pipelines = new PipelineCache(device);
-  const weights = await ModelWeights.allocate(device, buffers, pipelines, config, plan, layout, maxBindingBytes);
+  const quantization = layout.quantization && (await context.loadPart("quantization"));
+  const profiling = engineConfig.profile ? await context.loadPart("profiler") : null;
+  const weights = await ModelWeights.allocate(
+    device,
+    buffers,
+    pipelines,
+    config,
+    plan,
+    layout,
+    quantization,
+    maxBindingBytes,
+  );
   const sizes = stepSizes(engineConfig, config, geometry, maxModelLen);
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
@@ -163,11 +171,21 @@ async function makeRunner(
   // Compiles that began cannot be called back, and keep the next load waiting.
   throwIfAborted(context.signal);
   const { useGemvUpToTokens: gemvUpToTokens, useFusedNorm: fusedNorm } = engineConfig;
-  const subject = { gpu, pipelines, config, plan, layout, geometry, variant: best, gemvUpToTokens, fusedNorm };
-  const { loadSelfTest, verdicts = browserVerdicts } = context;
+  const subject = {
+    gpu,
+    pipelines,
+    config,
+    plan,
+    matrices: weights,
+    geometry,
+    variant: best,
+    gemvUpToTokens,
+    fusedNorm,
+  };
+  const { verdicts, loadPart } = context;
   const judging =
-    engineConfig.useSelfTest && loadSelfTest
-      ? deviceVerdict(subject, verdicts, loadSelfTest)
+    engineConfig.useSelfTest && verdicts
+      ? deviceVerdict(subject, verdicts, () => loadPart("selfTest"))
       : Promise.resolve({ variant: best, warnings: [] });
   const compiling = judging.then(({ variant }) =>
     buildDecoder(
@@ -206,7 +224,8 @@ async function makeRunner(
     submitTargetMs: engineConfig.submitTargetMs,
     maxInFlightSteps: engineConfig.maxInFlightSteps,
     transfers,
-    profiler: engineConfig.profile ? new Profiler(gpu, buffers) : null,
+    profiler: profiling && new profiling.Profiler(gpu, buffers),
+    drawStep: profiling?.drawStep ?? null,
     observeLogits: context.observeLogits ?? null,
     observeSteps: context.observeSteps ?? null,
   });

@@ -7,6 +7,7 @@ import { Random } from "../testing/random";
 import { testStep, uploadStep } from "../testing/test-step";
 import { assert } from "../util/errors";
 import { roundUp } from "../util/math";
+import { allWeightModules } from "./all-weight-modules";
 import { embed, embedGrid, embedVariant, packEmbedParams } from "./embed";
 import type { WeightType } from "./modules";
 import { fromBf16Bits, fromF16Bits } from "./reference/float-bits";
@@ -37,7 +38,7 @@ async function embedOnGpu(ctx: KernelTestContext, run: EmbedRun): Promise<Float3
   const x = ctx.empty("x", (numTokens + 1) * stride * 4);
   const lastIds = ctx.upload("last_ids", Uint32Array.of(9999, 9999, 9999, lastId ?? 9999, 9999));
   const stepBuffer = uploadStep(ctx, step);
-  const pipeline = await ctx.pipelines.get(embed, embedVariant(type, width));
+  const pipeline = await ctx.pipelines.get(embed, embedVariant(allWeightModules[type], width));
   // The last slice first, so that a slice which takes the next one's first id spoils what that one has written.
   for (let i = slices.length - 2; i >= 0; i--) {
     const [first, end] = slices.slice(i, i + 2);

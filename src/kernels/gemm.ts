@@ -1,9 +1,10 @@
 import source from "../../shaders/gemm.wgsl?raw";
 import { defineKernel, type Grid, type KernelVariant } from "../gpu/kernel";
 import { packParams, u32 } from "../gpu/params";
+import type { WgslModule } from "../gpu/wgsl";
 import { ceilDiv } from "../util/math";
 import { epilogueValues, type LinearOutput } from "./linear";
-import { activationModule, rowModule, stepModule, type WeightType, weightModules } from "./modules";
+import { activationModule, rowModule, stepModule } from "./modules";
 import { stepPartIndex } from "./step-part";
 import { type DeviceVariant, enables } from "./variants";
 
@@ -16,7 +17,8 @@ export const gemm = defineKernel({
 });
 
 export interface GemmOptions {
-  readonly weightType: WeightType;
+  /** What reads the weights' rows. */
+  readonly weightModules: readonly WgslModule[];
   /** The input is known to stay in f16's range (a normed row, an attention output), so its tiles may be f16. */
   readonly boundedInput: boolean;
 }
@@ -25,7 +27,7 @@ export function gemmVariant(device: DeviceVariant, options: GemmOptions): Kernel
   const f16 = device.f16 && options.boundedInput;
   return {
     prelude: { enables: enables({ f16 }), aliases: { elem: f16 ? "f16" : "f32" } },
-    modules: [stepModule, rowModule, activationModule, ...weightModules[options.weightType]],
+    modules: [stepModule, rowModule, activationModule, ...options.weightModules],
     overrides: {},
   };
 }

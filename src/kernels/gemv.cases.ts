@@ -5,6 +5,7 @@ import { checkLinear, DEFAULT_SHAPE, GELU, type LinearShape, SILU } from "../tes
 import { padRows, roundWeights, unpadRows } from "../testing/matrices";
 import { Random } from "../testing/random";
 import { roundUp } from "../util/math";
+import { allWeightModules } from "./all-weight-modules";
 import { type GemvTokenTile, gemv, gemvGrid, gemvVariant, type Prologue, packGemvParams } from "./gemv";
 import { rmsNorm } from "./reference/norm";
 
@@ -63,7 +64,10 @@ async function check(ctx: KernelTestContext, run: GemvRun): Promise<void> {
     norms: { buffer: ctx.upload("norms", norms) },
     x_out: { buffer: xOut },
   };
-  const pipeline = await ctx.pipelines.get(gemv, gemvVariant(ctx.variant, run));
+  const pipeline = await ctx.pipelines.get(
+    gemv,
+    gemvVariant(ctx.variant, { ...run, weightModules: allWeightModules[run.weightType] }),
+  );
   await checkLinear(ctx, run, data, async ({ step, out, slices }) => {
     slices.forEach(({ weights, output }, i) => {
       const offsets = { normOffset: (2 * stride) / 8, postOffset: stride / 8 };

@@ -6,14 +6,11 @@ import kvLoadF32 from "../../shaders/common/kv_load_f32.wgsl?raw";
 import kvStoreF16 from "../../shaders/common/kv_store_f16.wgsl?raw";
 import kvStoreF32 from "../../shaders/common/kv_store_f32.wgsl?raw";
 import norms from "../../shaders/common/norms.wgsl?raw";
-import quantRow from "../../shaders/common/quant_row.wgsl?raw";
 import row from "../../shaders/common/row.wgsl?raw";
 import step from "../../shaders/common/step.wgsl?raw";
 import weightBf16 from "../../shaders/common/weight_bf16.wgsl?raw";
 import weightF16 from "../../shaders/common/weight_f16.wgsl?raw";
 import weightF32 from "../../shaders/common/weight_f32.wgsl?raw";
-import weightQ4 from "../../shaders/common/weight_q4_0.wgsl?raw";
-import weightQ8 from "../../shaders/common/weight_q8_0.wgsl?raw";
 import type { WgslModule } from "../gpu/wgsl";
 
 /** What a checkpoint's weights may be. */
@@ -32,15 +29,11 @@ export const normsModule = common("norms", norms);
 export const rowModule = common("row", row);
 export const stepModule = common("step", step);
 
-const quantRowModule = common("quant_row", quantRow);
-
-/** What defines weight_load8, by the type of the rows. */
-export const weightModules: Readonly<Record<WeightType, readonly WgslModule[]>> = {
+/** What defines weight_load8 for rows of floats. */
+export const floatWeightModules: Readonly<Record<FloatType, readonly WgslModule[]>> = {
   f32: [common("weight_f32", weightF32)],
   f16: [common("weight_f16", weightF16)],
   bf16: [common("weight_bf16", weightBf16)],
-  q8_0: [quantRowModule, common("weight_q8_0", weightQ8)],
-  q4_0: [quantRowModule, common("weight_q4_0", weightQ4)],
 };
 
 export const kvLoadModules: Readonly<Record<KvType, WgslModule>> = {

@@ -162,8 +162,11 @@ export type GenerateCommand = { readonly kind: "abort" };
 /** What `identify` answers. */
 export const ENGINE_WORKER_NAME = "cairn-engine";
 
-/** The self-test as the text of a module, made by scripts/worker-source-plugin.ts: not loaded where a verdict is remembered. */
-export type SelfTestSource = () => Promise<string>;
+/** Parts of the engine that are loaded only where they are needed; scripts/worker-source-plugin.ts makes a script of each. */
+export type PartName = "selfTest" | "quantization" | "profiler";
+
+/** Resolves with the text of a part's script. */
+export type PartSource = (name: PartName) => Promise<string>;
 
 /** The worker's face to the page (Comlink). Errors cross as WireError and are CairnError on both sides. */
 export interface EngineWorkerApi {
@@ -172,14 +175,14 @@ export interface EngineWorkerApi {
   /** Tells what `init` would take, and makes nothing. `cancel` ends the planning when a message arrives on it. */
   plan(init: EngineInit, cancel: MessagePort): Promise<MemoryPlan>;
   /**
-   * `onProgress` and `selfTestSource` are Comlink proxies; the latter resolves with the self-test's script, and is null for a
-   * worker that has it. `cancel` aborts the load when a message arrives on it.
+   * `onProgress` and `partSource` are Comlink proxies; the latter is null for a worker that has all its parts. `cancel` aborts the
+   * load when a message arrives on it.
    */
   init(
     init: EngineInit,
     onProgress: ((progress: LoadProgress) => void) | null,
     cancel: MessagePort | null,
-    selfTestSource: SelfTestSource | null,
+    partSource: PartSource | null,
   ): Promise<EngineInfo>;
   /** Starts a generation; events flow over `port`. Resolves when the request was accepted; never rejects (failures are `error` events). */
   generate(request: GenerateRequest, port: MessagePort): Promise<void>;

@@ -16,7 +16,7 @@ import { ReadbackRing } from "./readback-ring";
 import { Sampler, type StepSampling } from "./sampler";
 import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
-import { drawStep, type StepObserver } from "./step-trace";
+import type { drawStep, StepObserver } from "./step-trace";
 import { SubmitPacer } from "./submit-pacer";
 
 /** How long a device that refused a map has to say that it was lost. */
@@ -42,6 +42,8 @@ export interface GpuModelRunnerParts {
   /** Null where nothing is offloaded: no step has transfers then. */
   readonly transfers: KvTransfers | null;
   readonly profiler: Profiler | null;
+  /** Shows each step in the performance panel; null where nothing is profiled. */
+  readonly drawStep: typeof drawStep | null;
   readonly observeLogits: LogitsObserver | null;
   readonly observeSteps: StepObserver | null;
 }
@@ -157,7 +159,7 @@ export class GpuModelRunner {
   #landed(output: SchedulerOutput, { numTokens }: StepShape, submittedMs: number): void {
     const landedMs = performance.now();
     this.#pacer.finished({ numStages: this.#parts.stages.length, numTokens, submittedMs, landedMs });
-    if (this.#parts.profiler) drawStep(output, submittedMs, landedMs);
+    this.#parts.drawStep?.(output, submittedMs, landedMs);
     this.#observe("landed", output);
   }
 

@@ -4,9 +4,9 @@ import type { Engine } from "../engine/engine";
 import { loadEngine } from "../engine/load-engine";
 import type { EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
 import type { LogitsObserver } from "../runner/gpu-model-runner";
-import { judgeDevice } from "../runner/self-test/judge-device";
 import type { WireError } from "../util/errors";
 import { type CertainCase, filesSource, readCertainCases, readDemoModel } from "./demo-model";
+import { loadPart } from "./lazy-parts";
 
 export const DEMO_MODEL = readDemoModel();
 export const [GREETING, ...OTHER_CASES]: CertainCase[] = readCertainCases();
@@ -32,7 +32,7 @@ export function loadTestEngine(gpu: GPU, init: Partial<EngineInit> = {}, hooks: 
       signal: hooks.signal ?? new AbortController().signal,
       observeLogits: hooks.observeLogits,
       verdicts: hooks.verdicts,
-      loadSelfTest: hooks.verdicts && (async () => judgeDevice),
+      loadPart,
     },
   );
 }

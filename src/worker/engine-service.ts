@@ -9,7 +9,7 @@ import {
   type GenerateEvent,
   type GenerateRequest,
   type LoadProgress,
-  type SelfTestSource,
+  type PartSource,
 } from "../protocol/messages";
 import { assert, CairnError, toWireError } from "../util/errors";
 
@@ -33,7 +33,7 @@ export interface EngineServiceOptions<Device> {
       gpu: Device;
       onProgress: (progress: LoadProgress) => void;
       signal: AbortSignal;
-      selfTestSource: SelfTestSource | null;
+      partSource: PartSource | null;
     },
   ): Promise<ServedEngine>;
   plan(init: EngineInit, context: { gpu: Device; signal: AbortSignal }): Promise<MemoryPlan>;
@@ -65,11 +65,11 @@ export class EngineService<Device> implements EngineWorkerApi {
     init: EngineInit,
     onProgress: ((progress: LoadProgress) => void) | null,
     cancel: MessagePort | null,
-    selfTestSource: SelfTestSource | null,
+    partSource: PartSource | null,
   ): Promise<EngineInfo> {
     assert(!this.#engine, "the engine was initialized twice");
     this.#engine = this.#begin(cancel, async (gpu, signal) => {
-      const context = { gpu, onProgress: onProgress ?? (() => {}), signal, selfTestSource };
+      const context = { gpu, onProgress: onProgress ?? (() => {}), signal, partSource };
       const engine = await this.#options.load(init, context);
       if (signal.aborted) engine.dispose();
       return engine;

@@ -1,13 +1,13 @@
-// The worker that the package starts by itself: without the self-test, which it gets from the page where it needs it.
-import { PARTS } from "../runner/self-test/parts";
+// The worker that the package starts by itself: it gets its lazy parts from the page, and hands them what is here already.
 import { assert } from "../util/errors";
 import { serveEngine } from "./serve-engine";
+import { SHARED } from "./shared";
 
-serveEngine(async (source) => {
-  assert(source, "no self-test");
-  const blobUrl = URL.createObjectURL(new Blob([await source()], { type: "text/javascript" }));
+serveEngine((source) => async (name) => {
+  assert(source, "no parts");
+  const blobUrl = URL.createObjectURL(new Blob([await source(name)], { type: "text/javascript" }));
   try {
-    return (await import(/* @vite-ignore */ blobUrl)).default({ PARTS });
+    return (await import(/* @vite-ignore */ blobUrl)).default(SHARED);
   } finally {
     URL.revokeObjectURL(blobUrl);
   }

@@ -1,5 +1,10 @@
-// The worker as a file of its own, for `workerUrl`: with all that it may need.
-import { judgeDevice } from "../runner/self-test/judge-device";
+// The worker as a file of its own, for `workerUrl`: with all its parts.
+import type { LazyParts } from "../engine/lazy-parts";
+import { profiler } from "./parts/profiler";
+import { quantization } from "./parts/quantization";
+import { selfTest } from "./parts/self-test";
 import { serveEngine } from "./serve-engine";
 
-serveEngine(async () => judgeDevice);
+const PARTS: LazyParts = { selfTest, quantization, profiler };
+
+serveEngine(() => async (name) => PARTS[name]);

@@ -5,7 +5,7 @@ import type { Linear } from "../weights";
 
 /** scratch.residual = scale * embedding[ids of the step's tokens]; a dispatch for each slice of the table. */
 export async function buildEmbedding(context: LayerContext, embedding: Linear): Promise<Op> {
-  const pipeline = await context.pipelines.get(embed, embedVariant(embedding.type, embedding.width));
+  const pipeline = await context.pipelines.get(embed, embedVariant(embedding.weightModules, embedding.width));
   const slices = embedding.slices.map((slice) => {
     const params = packEmbedParams(slice.firstRow, slice.numRows, context.config.embeddingScale);
     return pipeline.bind("embed", {

@@ -38,15 +38,13 @@ export async function buildLinear(context: LayerContext, options: LinearOptions)
 
 /** The part of it that goes through GEMV: the step's GEMV tokens, or all logit rows where they are few. */
 export async function buildGemv(context: LayerContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
+  const { width, weightModules } = options.linear;
   const { linear } = options;
   const tiles = GEMV_TOKEN_TILES.filter((tile) => context.gemvUpToTokens >= (tile === 1 ? 1 : 2));
   const prologue: Prologue = norm === null ? "none" : norm.post ? "post-norm" : "norm";
   const pipelines = await Promise.all(
     tiles.map((tokenTile) =>
-      context.pipelines.get(
-        gemv,
-        gemvVariant(context.variant, { width: linear.width, weightType: linear.type, tokenTile, prologue }),
-      ),
+      context.pipelines.get(gemv, gemvVariant(context.variant, { width, weightModules, tokenTile, prologue })),
     ),
   );
   if (pipelines.length === 0) return () => {};
@@ -86,7 +84,7 @@ export async function buildGemm(context: LayerContext, options: LinearOptions): 
   const { linear, boundedInput } = options;
   const pipeline = await context.pipelines.get(
     gemm,
-    gemmVariant(context.variant, { weightType: linear.type, boundedInput }),
+    gemmVariant(context.variant, { weightModules: linear.weightModules, boundedInput }),
   );
   const part = options.rows === "tokens" ? "gemm-tokens" : "logit-rows";
   const slices = linear.slices.map((slice) => {

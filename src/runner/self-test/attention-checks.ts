@@ -1,5 +1,6 @@
+import { buildAttention, buildRopeKvWrite } from "../../models/layers/attention";
+import { inverseFrequencies, ropeTable } from "../../models/rope-table";
 import { type Bench, CHUNK, type Check, DECODE_POSITIONS, NUM_POSITIONS, WINDOW } from "./bench";
-import { PARTS } from "./parts";
 import { attend, rmsNorm, rotate, type Vector } from "./reference";
 
 /** The rope kernel writes the KV of all positions, which attention then reads, without a window and with one. */
@@ -8,8 +9,8 @@ export async function checkAttention(bench: Bench): Promise<Check[]> {
   const { config, buffers, scratch } = prefill.context;
   const { numHeads, numKvHeads, headDim, ropes, rmsNormEps } = config;
   const qkv = noise.rows(NUM_POSITIONS, (numHeads + 2 * numKvHeads) * headDim);
-  const frequencies = PARTS.inverseFrequencies(ropes[0], headDim);
-  const rope = buffers.constant("self_test", PARTS.ropeTable(ropes[0], headDim, NUM_POSITIONS));
+  const frequencies = inverseFrequencies(ropes[0], headDim);
+  const rope = buffers.constant("self_test", ropeTable(ropes[0], headDim, NUM_POSITIONS));
   const head = (position: number, index: number): Vector =>
     qkv.at(position).subarray(index * headDim, (index + 1) * headDim);
   const turned = (position: number, index: number): number[] => {
@@ -22,7 +23,7 @@ export async function checkAttention(bench: Bench): Promise<Check[]> {
   const context = { ...prefill.context, scratch: { ...scratch, qkv: buffers.constant("self_test", qkv.data) } };
   const written: Check = {
     kernel: "rope_kv_write",
-    op: await PARTS.buildRopeKvWrite(context, 0, plan.layers[0], rope),
+    op: await buildRopeKvWrite(context, 0, plan.layers[0], rope),
     shape: prefill.shape,
     output: scratch.query,
     expected: positions.flatMap((position) =>
@@ -51,7 +52,7 @@ export async function checkAttention(bench: Bench): Promise<Check[]> {
   const read = [NUM_POSITIONS, WINDOW].map(async (window, layer): Promise<Check[]> => {
     const output = buffers.storage("self_test", queries.data.byteLength);
     const scratchOfLayer = { ...mixed.context.scratch, query, attention: output };
-    const op = await PARTS.buildAttention({ ...mixed.context, scratch: scratchOfLayer }, layer);
+    const op = await buildAttention({ ...mixed.context, scratch: scratchOfLayer }, layer);
     const { shape } = mixed;
     const decoded = seen(DECODE_POSITIONS, 0, window);
     const chunked = [...decoded.map(() => Number.NaN), ...seen(chunk, DECODE_POSITIONS.length, window)];

@@ -1,7 +1,7 @@
 import type { LayerContext } from "../../models/build-context";
 import type { Op, StepShape } from "../../models/step-shape";
-import type { WeightLayout } from "../../models/weight-layout";
-import type { WeightPlan } from "../../models/weight-plan";
+import type { LinearPlan, WeightPlan } from "../../models/weight-plan";
+import type { Linear } from "../../models/weights";
 import { roundUp } from "../../util/math";
 import type { Vector } from "./reference";
 import type { Noise } from "./test-data";
@@ -21,10 +21,15 @@ export interface TestStep {
   readonly shape: StepShape;
 }
 
+/** What kernels are made for by the model's matrices. */
+export interface Matrices {
+  linear(plan: LinearPlan): Pick<Linear, "type" | "weightModules">;
+}
+
 /** What checks are made from: the model's sizes and types, with a small batch and buffers of its own. */
 export interface Bench {
   readonly plan: WeightPlan;
-  readonly layout: WeightLayout;
+  readonly matrices: Matrices;
   readonly noise: Noise;
   /** The weights of every norm, at offset 0. */
   readonly norms: Vector;

@@ -1,4 +1,4 @@
-import { PARTS } from "./parts";
+import { CairnError } from "../../util/errors";
 import type { SelfTestSubject, WrongKernel } from "./self-test";
 
 export type DeviceVariant = SelfTestSubject["variant"];
@@ -25,7 +25,7 @@ export async function chooseVariant(
     if (!fault) return { variant, warnings };
     warnings.push(`This GPU gave wrong results ${nameOf(variant)}, in ${describeFault(fault)}: switched off.`);
   }
-  throw new PARTS.CairnError("device_incorrect", `This GPU gave wrong results in ${fault && describeFault(fault)}.`, {
+  throw new CairnError("device_incorrect", `This GPU gave wrong results in ${fault && describeFault(fault)}.`, {
     ...fault,
   });
 }

@@ -1,9 +1,10 @@
 import type { Prologue } from "../../kernels/gemv";
 import type { Epilogue } from "../../kernels/linear";
-import type { LinearOptions } from "../../models/layers/linear";
+import { buildEmbedding } from "../../models/layers/embedding";
+import { buildGemm, buildGemv, type LinearOptions } from "../../models/layers/linear";
+import { buildNorm } from "../../models/layers/norm";
 import type { LinearPlan } from "../../models/weight-plan";
 import { type Bench, CHUNK, type Check, DECODE_POSITIONS, padRows, type TestStep } from "./bench";
-import { PARTS } from "./parts";
 import { add, dot, gated, rmsNorm, type Vector } from "./reference";
 import { makeLinear, type Rows } from "./test-data";
 
@@ -14,15 +15,21 @@ const NUM_ROWS = 36;
 export const LAST_IDS = DECODE_POSITIONS.map((position) => position % NUM_EMBEDDINGS);
 export const CHUNK_IDS = Array.from({ length: CHUNK.numTokens }, (_, i) => i % NUM_EMBEDDINGS);
 
-export async function checkEmbedding({ plan, layout, noise, mixed }: Bench): Promise<Check> {
+export async function checkEmbedding({ plan, matrices, noise, mixed }: Bench): Promise<Check> {
   const { context, shape } = mixed;
   const { width } = plan.embedding;
-  const { linear, weights } = makeLinear(context.buffers, noise, typeOf(layout, plan.embedding), width, NUM_EMBEDDINGS);
+  const { linear, weights } = makeLinear(
+    context.buffers,
+    noise,
+    matrices.linear(plan.embedding),
+    width,
+    NUM_EMBEDDINGS,
+  );
   const rows = [...LAST_IDS, ...CHUNK_IDS].map((id) =>
     Array.from(weights.at(id), (weight) => weight * context.config.embeddingScale),
   );
   const residual = context.buffers.storage("self_test", shape.numTokens * width * 8);
-  const op = await PARTS.buildEmbedding({ ...context, scratch: { ...context.scratch, residual } }, linear);
+  const op = await buildEmbedding({ ...context, scratch: { ...context.scratch, residual } }, linear);
   return { kernel: "embed", op, shape, output: residual, expected: padRows(rows) };
 }
 
@@ -41,7 +48,7 @@ async function checkNorm({ noise, norms, mixed }: Bench, post: boolean, gather: 
   const residual = buffers.constant("self_test", x.data);
   const branch = buffers.constant("self_test", y.data);
   const normed = buffers.storage("self_test", x.data.byteLength);
-  const op = await PARTS.buildNorm(
+  const op = await buildNorm(
     { ...context, scratch: { ...context.scratch, branch, normed } },
     { label: "self_test", residual, normOffset: 0, postOffset: post ? 0 : null, part: "tokens", gather },
   );
@@ -79,7 +86,7 @@ function usesOf({ plan, mixed }: Bench): Use[] {
 export function checkMatmuls(bench: Bench): Promise<Check>[] {
   const checks = new Map<string, () => Promise<Check>>();
   for (const use of usesOf(bench)) {
-    const type = typeOf(bench.layout, use.plan);
+    const { type } = bench.matrices.linear(use.plan);
     const { width } = use.plan;
     for (const step of [bench.prefill, bench.mixed]) {
       if (step.shape.numLogitRows > step.context.gemvUpToTokens) continue;
@@ -92,13 +99,13 @@ export function checkMatmuls(bench: Bench): Promise<Check>[] {
 }
 
 async function checkMatmul(bench: Bench, use: Use, step: TestStep, kernel: "gemv" | "gemm"): Promise<Check> {
-  const { noise, norms, layout } = bench;
+  const { noise, norms, matrices } = bench;
   const { context, shape } = step;
   const { buffers, config } = context;
   const { plan, epilogue } = use;
   const prologue = kernel === "gemv" ? use.prologue : "none";
   const numTokens = kernel === "gemv" ? shape.numLogitRows : shape.numTokens;
-  const { linear, weights } = makeLinear(buffers, noise, typeOf(layout, plan), plan.width, NUM_ROWS);
+  const { linear, weights } = makeLinear(buffers, noise, matrices.linear(plan), plan.width, NUM_ROWS);
   const x = noise.rows(shape.numTokens, plan.width);
   const y = noise.rows(shape.numTokens, plan.width);
   const before = noise.rows(shape.numTokens, NUM_ROWS);
@@ -115,8 +122,8 @@ async function checkMatmul(bench: Bench, use: Use, step: TestStep, kernel: "gemv
   const nextResidual = buffers.storage("self_test", x.data.byteLength);
   const post = prologue === "post-norm" ? { offset: 0, branch, nextResidual } : null;
   const op = await (kernel === "gemm"
-    ? PARTS.buildGemm(context, options)
-    : PARTS.buildGemv(context, options, prologue === "none" ? null : { normOffset: 0, post }));
+    ? buildGemm(context, options)
+    : buildGemv(context, options, prologue === "none" ? null : { normOffset: 0, post }));
   const rows = Array.from({ length: numTokens }, (_, t) =>
     // Every third row of a long step tells as much as all of them.
     numTokens > 8 && t % 3 > 0
@@ -138,10 +145,4 @@ function outputOf(epilogue: Epilogue, input: Vector, weights: Rows, before: Vect
     if (epilogue.kind !== "gate") return sum(row) + (epilogue.kind === "add" ? value : 0);
     return row < NUM_ROWS / 2 ? gated(epilogue.activation, sum(2 * row), sum(2 * row + 1)) : value;
   });
-}
-
-function typeOf(layout: Bench["layout"], plan: LinearPlan) {
-  const linear = layout.linears.get(plan);
-  if (!linear) throw new PARTS.CairnError("internal", `no layout of ${plan.name}`);
-  return linear.type;
 }

@@ -2,8 +2,8 @@ import type { Buffers } from "../../gpu/buffers";
 import { logitsStride } from "../../models/scratch";
 import { NEUTRAL_SAMPLING, type SamplingParams } from "../../sampling/sampling-params";
 import type { SchedulerOutput } from "../../scheduler/scheduler-output";
-import type { GpuModelRunnerParts } from "../gpu-model-runner";
-import { PARTS } from "./parts";
+import { GpuModelRunner, type GpuModelRunnerParts } from "../gpu-model-runner";
+import { allocateStepState } from "../step-state";
 import type { Noise } from "./test-data";
 
 /** No multiple of a workgroup's threads. */
@@ -35,9 +35,9 @@ export async function checkSampling(
   noise: Noise,
 ): Promise<number> {
   const { buffers, sizes } = parts;
-  const runner = await PARTS.GpuModelRunner.create({
+  const runner = await GpuModelRunner.create({
     ...parts,
-    state: await PARTS.allocateStepState(buffers, sizes, VOCAB_SIZE),
+    state: await allocateStepState(buffers, sizes, VOCAB_SIZE),
     stages: [],
     logits: makeLogits(buffers, noise),
     vocabSize: VOCAB_SIZE,
@@ -45,6 +45,7 @@ export async function checkSampling(
     maxInFlightSteps: 1,
     transfers: null,
     profiler: null,
+    drawStep: null,
     observeLogits: null,
     observeSteps: null,
   });

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { GpuDevice } from "../../gpu/device";
 import { PipelineCache } from "../../gpu/pipeline-cache";
+import { allWeightModules } from "../../kernels/all-weight-modules";
 import type { DeviceVariant } from "../../kernels/variants";
 import { makeKvGeometry } from "../../kv/geometry";
 import { parseModelConfig } from "../../models/parse-config";
 import { weightPlan } from "../../models/registry";
-import { makeWeightLayout } from "../../models/weight-layout";
-import { allLinears, allNorms } from "../../models/weight-plan";
+import { makeWeightLayout, type WeightLayout } from "../../models/weight-layout";
+import { allLinears, allNorms, type LinearPlan } from "../../models/weight-plan";
 import { openDawn } from "../../testing/gpu";
 import { testVariants } from "../../testing/kernel-context";
 import { injectFault, SHADER_FAULTS, type ShaderFault } from "../../testing/shader-fault";
@@ -37,6 +38,7 @@ const LLAMA = parseModelConfig(
 interface Subject {
   readonly variant?: DeviceVariant;
   readonly config?: typeof GEMMA;
+  readonly quantization?: "q8_0" | "q4_0";
   readonly dtype?: "F32" | "F16" | "BF16";
   readonly kvDtype?: "f16" | "f32";
   readonly fault?: ShaderFault;
@@ -44,16 +46,22 @@ interface Subject {
   readonly gemvUpToTokens?: number;
 }
 
+function matrixOf({ linears }: WeightLayout, plan: LinearPlan) {
+  const type = linears.get(plan)?.type ?? "f32";
+  return { type, weightModules: allWeightModules[type] };
+}
+
 async function test(subject: Subject): Promise<WrongKernel | null> {
   const { variant = ALL, config = GEMMA, dtype = "BF16", kvDtype = "f16", fault, fusedNorm = true } = subject;
   // GEMVs over several tokens take a software adapter long to compile.
-  const { gemvUpToTokens = 1 } = subject;
+  const { gemvUpToTokens = 1, quantization = null } = subject;
   const plan = weightPlan(config);
   const entry = (name: string, shape: number[]) => [name, { name, dtype, shape }] as const;
   const tensors = new Map([
     ...allNorms(plan).map(({ tensor, width }) => entry(tensor, [width])),
     ...allLinears(plan).flatMap(({ parts, width }) => parts.map((part) => entry(part.tensor, [part.numRows, width]))),
   ]);
+  const layout = makeWeightLayout(plan, tensors as never, quantization);
   const restore = fault ? injectFault(gpu.device, fault) : () => {};
   try {
     return await findWrongKernel({
@@ -62,7 +70,7 @@ async function test(subject: Subject): Promise<WrongKernel | null> {
       variant,
       config,
       plan,
-      layout: makeWeightLayout(plan, tensors as never),
+      matrices: { linear: (linear) => matrixOf(layout, linear) },
       geometry: makeKvGeometry(config, kvDtype),
       gemvUpToTokens,
       fusedNorm,

@@ -1,16 +1,25 @@
-import { type Buffers, MAP_MODE_READ, USAGE } from "../../gpu/buffers";
+import { Buffers, MAP_MODE_READ, USAGE } from "../../gpu/buffers";
 import type { GpuDevice } from "../../gpu/device";
+import { Encoder } from "../../gpu/encoder";
 import type { KvGeometry } from "../../kv/geometry";
 import type { LayerContext } from "../../models/build-context";
 import type { ModelConfig } from "../../models/config";
-import type { WeightLayout } from "../../models/weight-layout";
+import { allocateScratch } from "../../models/scratch";
 import type { WeightPlan } from "../../models/weight-plan";
 import type { GpuModelRunnerParts } from "../gpu-model-runner";
-import type { StepBatch, StepBufferSizes } from "../step-buffer";
+import { packStep, type StepBatch, type StepBufferSizes, stepBufferSizes } from "../step-buffer";
 import { checkAttention } from "./attention-checks";
-import { type Bench, CHUNK, type Check, DECODE_POSITIONS, NUM_POSITIONS, type TestStep, WINDOW } from "./bench";
+import {
+  type Bench,
+  CHUNK,
+  type Check,
+  DECODE_POSITIONS,
+  type Matrices,
+  NUM_POSITIONS,
+  type TestStep,
+  WINDOW,
+} from "./bench";
 import { CHUNK_IDS, checkEmbedding, checkMatmuls, checkNorms, LAST_IDS } from "./matrix-checks";
-import { PARTS } from "./parts";
 import { checkSampling } from "./sampling-check";
 import { Noise } from "./test-data";
 
@@ -19,7 +28,7 @@ export interface SelfTestSubject extends Pick<LayerContext, "variant" | "pipelin
   readonly gpu: GpuDevice;
   readonly config: ModelConfig;
   readonly plan: WeightPlan;
-  readonly layout: WeightLayout;
+  readonly matrices: Matrices;
   readonly geometry: KvGeometry;
 }
 
@@ -38,7 +47,7 @@ const TOLERANCE = 1e-2;
  * Errors: what compiling and the device throw.
  */
 export async function findWrongKernel(subject: SelfTestSubject): Promise<WrongKernel | null> {
-  const buffers = new PARTS.Buffers(subject.gpu.device);
+  const buffers = new Buffers(subject.gpu.device);
   try {
     const { bench, sizes } = await makeBench(subject, buffers);
     const made = await Promise.all([
@@ -64,14 +73,14 @@ async function makeBench(
   subject: SelfTestSubject,
   buffers: Buffers,
 ): Promise<{ bench: Bench; sizes: StepBufferSizes }> {
-  const { plan, layout, geometry, gemvUpToTokens } = subject;
+  const { plan, matrices, geometry, gemvUpToTokens } = subject;
   const noise = new Noise();
   const layer = { kind: "full", window: null, rope: 0 } as const;
   const layers = [layer, { ...layer, kind: "sliding", window: WINDOW } as const];
   const config: ModelConfig = { ...subject.config, vocabSize: 8, layers };
   const maxRows = DECODE_POSITIONS.length + 1;
   const maxima = { maxTokens: NUM_POSITIONS, maxRows, maxModelLen: NUM_POSITIONS };
-  const sizes = PARTS.stepBufferSizes(config, { ...geometry, groups: [geometry.groups[0]] }, maxima, gemvUpToTokens);
+  const sizes = stepBufferSizes(config, { ...geometry, groups: [geometry.groups[0]] }, maxima, gemvUpToTokens);
   const norms = noise.rows(1, Math.max(config.hiddenSize, config.headDim)).data;
   const normBuffer = buffers.constant("self_test", norms);
   const kvLayer = makeKvLayer(geometry, buffers, sizes);
@@ -81,14 +90,14 @@ async function makeBench(
     kvType: geometry.dtype,
     buffers,
     weights: { norms: normBuffer, normOffset: () => 0 },
-    scratch: await PARTS.allocateScratch(buffers, config, maxima),
+    scratch: await allocateScratch(buffers, config, maxima),
     kvLayers: layers.map(() => kvLayer),
     lastIds: buffers.constant("self_test", Uint32Array.from([0, ...LAST_IDS])),
     blockTables: buffers.constant("self_test", blockTables(sizes)),
     maxModelLen: NUM_POSITIONS,
   };
   const step = (scheduled: StepBatch["scheduled"]): TestStep => {
-    const { words, shape } = PARTS.packStep({ scheduled }, sizes);
+    const { words, shape } = packStep({ scheduled }, sizes);
     return { context: { ...context, step: buffers.constant("self_test", words) }, shape };
   };
   const common = { requestId: "", row: 0, blockTableUpdates: [], samples: true };
@@ -106,7 +115,7 @@ async function makeBench(
       samples: false,
     },
   ]);
-  return { bench: { plan, layout, noise, norms, prefill, mixed }, sizes };
+  return { bench: { plan, matrices, noise, norms, prefill, mixed }, sizes };
 }
 
 /** A few blocks that hold NaN, so that what nobody wrote is seen where it is used. */
@@ -124,7 +133,7 @@ function blockTables({ maxRows, maxBlocksPerRow }: StepBufferSizes): Uint32Array
 }
 
 async function runChecks(device: GPUDevice, buffers: Buffers, checks: readonly Check[]): Promise<WrongKernel[]> {
-  const encoder = new PARTS.Encoder(device, null);
+  const encoder = new Encoder(device, null);
   for (const { op, shape } of checks) op(encoder, shape);
   const readbacks = checks.map(({ output }) => {
     const readback = buffers.create("self_test", output.size, USAGE.MAP_READ | USAGE.COPY_DST);

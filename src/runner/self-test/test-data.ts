@@ -1,6 +1,6 @@
 import type { Buffers } from "../../gpu/buffers";
 import type { WeightType } from "../../kernels/modules";
-import { QUANT_BLOCK } from "../../kernels/quantize-rows";
+import { QUANT_BLOCK } from "../../kernels/quant-block";
 import { isQuantType, weightRowBytes } from "../../models/weight-layout";
 import type { Linear } from "../../models/weights";
 import { roundUp } from "../../util/math";
@@ -51,7 +51,7 @@ export interface TestLinear {
 export function makeLinear(
   buffers: Buffers,
   noise: Noise,
-  type: WeightType,
+  { type, weightModules }: Pick<Linear, "type" | "weightModules">,
   width: number,
   numRows: number,
 ): TestLinear {
@@ -63,7 +63,7 @@ export function makeLinear(
   }
   const buffer = buffers.constant("self_test", new Uint32Array(bytes.buffer));
   const slices = [{ buffer, firstRow: 0, numRows }];
-  return { linear: { name: "self_test", width, numRows, type, slices }, weights };
+  return { linear: { name: "self_test", width, numRows, type, weightModules, slices }, weights };
 }
 
 /** Writes a row as the kernels read it, and into `values` what it then holds. */
