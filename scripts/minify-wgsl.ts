@@ -40,7 +40,8 @@ export function stripWgsl(source: string): string {
     .replace(/(.?)\s+(?=(.?))/gs, (_, before: string, after: string) =>
       /^(\w\w|[-+*/%&|^<>=!]{2})$/.test(before + after) ? `${before} ` : before,
     )
-    .replace(/,([)}\]])/g, "$1");
+    .replace(/,([)}\]])/g, "$1")
+    .replace(/\b(vec\d|mat\dx\d)<([fiu])32>/g, "$1$2");
 }
 
 const WORDS = /@builtin\(\w+\)|@\w+|\b[A-Za-z_]\w*/g;

@@ -1,3 +1,7 @@
+import type { Bindings, ComputePipeline, Kernel, KernelVariant } from "../gpu/kernel";
+import { PipelineCache } from "../gpu/pipeline-cache";
+import { composeWgsl, type WgslModule } from "../gpu/wgsl";
+
 /** Puts a fault into every shader that holds `find`, for a device made to go wrong. */
 export interface ShaderFault {
   readonly find: string;
@@ -6,27 +10,44 @@ export interface ShaderFault {
   readonly within?: string;
 }
 
-/** Makes the device compile shaders with the fault, until the function that it returns is called. */
-export function injectFault(device: GPUDevice, { find, replace, within = "" }: ShaderFault): () => void {
-  const createShaderModule = device.createShaderModule.bind(device);
-  device.createShaderModule = (descriptor) => {
-    const { code } = descriptor;
-    return createShaderModule({ ...descriptor, code: code.includes(within) ? code.replace(find, replace) : code });
-  };
-  return () => {
-    device.createShaderModule = createShaderModule;
-  };
+/** Pipelines with the fault; those that it does not touch are the ones of `pipelines`, so that tests need not compile them again. */
+export class FaultyPipelines extends PipelineCache {
+  readonly #pipelines: PipelineCache;
+  readonly #fault: ShaderFault;
+  numFaulty = 0;
+
+  constructor(device: GPUDevice, pipelines: PipelineCache, fault: ShaderFault) {
+    super(device);
+    this.#pipelines = pipelines;
+    this.#fault = fault;
+  }
+
+  override get<B extends Bindings, O extends string>(
+    kernel: Kernel<B, O>,
+    variant: KernelVariant<O>,
+  ): Promise<ComputePipeline<B>> {
+    const { find, replace, within = "" } = this.#fault;
+    const { code } = composeWgsl(variant.prelude, [...variant.modules, kernel.source]);
+    if (!code.includes(within) || !code.includes(find)) return this.#pipelines.get(kernel, variant);
+    this.numFaulty++;
+    const spoil = (module: WgslModule) => ({ ...module, source: module.source.replace(find, replace) });
+    return super.get({ ...kernel, source: spoil(kernel.source) }, { ...variant, modules: variant.modules.map(spoil) });
+  }
 }
 
 /** A GPU whose every device has the fault. */
-export function faultyGpu(gpu: GPU, fault: ShaderFault): GPU {
+export function faultyGpu(gpu: GPU, { find, replace, within = "" }: ShaderFault): GPU {
   const requestAdapter: GPU["requestAdapter"] = async (options) => {
     const adapter = await gpu.requestAdapter(options);
     if (!adapter) return null;
     const requestDevice = adapter.requestDevice.bind(adapter);
     adapter.requestDevice = async (descriptor) => {
       const device = await requestDevice(descriptor);
-      injectFault(device, fault);
+      const createShaderModule = device.createShaderModule.bind(device);
+      device.createShaderModule = (descriptor) => {
+        const { code } = descriptor;
+        return createShaderModule({ ...descriptor, code: code.includes(within) ? code.replace(find, replace) : code });
+      };
       return device;
     };
     return adapter;
@@ -37,7 +58,16 @@ export function faultyGpu(gpu: GPU, fault: ShaderFault): GPU {
 const F16_TILES = "alias elem = f16;";
 
 /** Faults of the kind that drivers have. */
-export const SHADER_FAULTS: Readonly<Record<string, ShaderFault>> = {
+export const SHADER_FAULTS = {
+  embeddingHalf: { within: "last_ids", find: "params.scale * values[1];", replace: "params.scale * values[0];" },
+  normWeight: {
+    find: "out[o + 1u] = scale * x[i + 1u] * weight[1];",
+    replace: "out[o + 1u] = scale * x[i + 1u] * weight[0];",
+  },
+  queryHalf: {
+    find: "q_out[out + HALF + 1u] = params.q_scale * second.y;",
+    replace: "q_out[out + HALF + 1u] = params.q_scale * second.x;",
+  },
   subgroupSum: {
     find: "let sum = subgroupAdd(value);",
     replace: "let sum = subgroupAdd(select(value, 0.0, lid % lanes == 3u));",
@@ -60,5 +90,11 @@ export const SHADER_FAULTS: Readonly<Record<string, ShaderFault>> = {
     find: "let high = min(position + 1u, (split + 1u) * SPLIT);",
     replace: "let high = min(position + 0u, (split + 1u) * SPLIT);",
   },
+  splitTotal: {
+    find: "total += partial_stats[stats + s].y * exp(partial_stats[stats + s].x - highest);",
+    replace: "total += partial_stats[stats + s].y;",
+  },
+  q8Bytes: { within: "tile_w", find: "vec4(24u, 16u, 8u, 0u)", replace: "vec4(24u, 16u, 0u, 8u)" },
+  q4Nibbles: { within: "PROLOGUE", find: "vec4(0u, 8u, 16u, 24u)", replace: "vec4(0u, 8u, 24u, 16u)" },
   sampleTie: { find: "atomicMin(&greatest_id, best_id);", replace: "atomicMax(&greatest_id, best_id);" },
-};
+} satisfies Readonly<Record<string, ShaderFault>>;

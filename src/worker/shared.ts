@@ -1,7 +1,5 @@
 import { Buffers } from "../gpu/buffers";
 import { Encoder } from "../gpu/encoder";
-import { foldGrid } from "../gpu/kernel";
-import { packParams, u32 } from "../gpu/params";
 import { gridModule } from "../kernels/modules";
 import { buildAttention, buildRopeKvWrite } from "../models/layers/attention";
 import { buildEmbedding } from "../models/layers/embedding";
@@ -31,12 +29,9 @@ export const SHARED = {
   buildGemv,
   buildNorm,
   buildRopeKvWrite,
-  foldGrid,
   gridModule,
   inverseFrequencies,
-  packParams,
   packStep,
   ropeTable,
   stepBufferSizes,
-  u32,
 };

@@ -10,11 +10,13 @@ import { makeWeightLayout, type WeightLayout } from "../../models/weight-layout"
 import { allLinears, allNorms, type LinearPlan } from "../../models/weight-plan";
 import { openDawn } from "../../testing/gpu";
 import { testVariants } from "../../testing/kernel-context";
-import { injectFault, SHADER_FAULTS, type ShaderFault } from "../../testing/shader-fault";
+import { FaultyPipelines, SHADER_FAULTS, type ShaderFault } from "../../testing/shader-fault";
 import { makeTinyGemma } from "../../testing/tiny-gemma";
 import { findWrongKernel, type WrongKernel } from "./self-test";
 
 const gpu = (await openDawn()) as GpuDevice;
+/** Compiled once for all tests. */
+const good = gpu && new PipelineCache(gpu.device);
 const ALL: DeviceVariant = { f16: true, subgroups: true };
 
 const GEMMA = makeTinyGemma({ seed: 1, residualScale: 1 }).config;
@@ -41,7 +43,6 @@ interface Subject {
   readonly quantization?: "q8_0" | "q4_0";
   readonly dtype?: "F32" | "F16" | "BF16";
   readonly kvDtype?: "f16" | "f32";
-  readonly fault?: ShaderFault;
   readonly fusedNorm?: boolean;
   readonly gemvUpToTokens?: number;
 }
@@ -51,8 +52,8 @@ function matrixOf({ linears }: WeightLayout, plan: LinearPlan) {
   return { type, weightModules: allWeightModules[type] };
 }
 
-async function test(subject: Subject): Promise<WrongKernel | null> {
-  const { variant = ALL, config = GEMMA, dtype = "BF16", kvDtype = "f16", fault, fusedNorm = true } = subject;
+async function test(subject: Subject, pipelines = good): Promise<WrongKernel | null> {
+  const { variant = ALL, config = GEMMA, dtype = "BF16", kvDtype = "f16", fusedNorm = true } = subject;
   // GEMVs over several tokens take a software adapter long to compile.
   const { gemvUpToTokens = 1, quantization = null } = subject;
   const plan = weightPlan(config);
@@ -62,46 +63,71 @@ async function test(subject: Subject): Promise<WrongKernel | null> {
     ...allLinears(plan).flatMap(({ parts, width }) => parts.map((part) => entry(part.tensor, [part.numRows, width]))),
   ]);
   const layout = makeWeightLayout(plan, tensors as never, quantization);
-  const restore = fault ? injectFault(gpu.device, fault) : () => {};
-  try {
-    return await findWrongKernel({
-      gpu,
-      pipelines: new PipelineCache(gpu.device),
-      variant,
-      config,
-      plan,
-      matrices: { linear: (linear) => matrixOf(layout, linear) },
-      geometry: makeKvGeometry(config, kvDtype),
-      gemvUpToTokens,
-      fusedNorm,
-    });
-  } finally {
-    restore();
-  }
+  return findWrongKernel({
+    gpu,
+    pipelines,
+    variant,
+    config,
+    plan,
+    matrices: { linear: (linear) => matrixOf(layout, linear) },
+    geometry: makeKvGeometry(config, kvDtype),
+    gemvUpToTokens,
+    fusedNorm,
+  });
 }
 
+/** What a shader with the fault makes wrong; it must be in use. */
+async function testFault(fault: ShaderFault, subject: Subject): Promise<string | undefined> {
+  const faulty = new FaultyPipelines(gpu.device, good, fault);
+  const wrong = await test(subject, faulty);
+  expect(faulty.numFaulty).toBeGreaterThan(0);
+  return wrong?.kernel;
+}
+
+/** What takes a software adapter long to compile, and tells little more, is for the soak. */
+const SOAK = Boolean(process.env.CAIRN_SOAK);
+const QUANTIZED: Subject = { config: LLAMA, quantization: "q8_0" };
+
 describe.skipIf(!gpu)("the self-test", () => {
-  it.each(gpu ? testVariants(gpu) : [])("finds nothing wrong in %o", async (variant) => {
+  it.each(["q8_0", "q4_0"] as const)("finds nothing wrong in Llama in %s", async (quantization) => {
+    expect(await test({ ...QUANTIZED, quantization })).toBeNull();
+  });
+
+  it.skipIf(!SOAK).each(gpu ? testVariants(gpu) : [])("finds nothing wrong in Gemma in %o", async (variant) => {
     expect(await test({ variant })).toBeNull();
   });
 
-  it.each([
-    { config: LLAMA, dtype: "F16", gemvUpToTokens: 8 },
-    { config: LLAMA, dtype: "F32", kvDtype: "f32", variant: { f16: false, subgroups: true } },
-    { config: LLAMA, dtype: "BF16", fusedNorm: false },
-  ] as const)("finds nothing wrong in Llama in $dtype", async (subject) => {
-    expect(await test(subject)).toBeNull();
+  const llamas: readonly Subject[] = [
+    { dtype: "F16", gemvUpToTokens: 8 },
+    { dtype: "F32", kvDtype: "f32", variant: { f16: false, subgroups: true } },
+    { dtype: "BF16", fusedNorm: false },
+  ];
+  it.skipIf(!SOAK).each(llamas)("finds nothing wrong in Llama in $dtype", async (subject) => {
+    expect(await test({ ...subject, config: LLAMA })).toBeNull();
   });
 
   it.each([
+    ["embeddingHalf", "embed"],
+    ["normWeight", "rms_norm"],
     ["subgroupSum", "gemv"],
     ["f16Tile", "gemm"],
+    ["q8Bytes", "gemm"],
+    ["queryHalf", "rope_kv_write"],
     ["f16AttentionTile", "attention_prefill"],
+    ["splitTotal", "attention_decode"],
+    ["sampleTie", "sample"],
+  ] as const)("finds the fault %s in %s", async (fault, kernel) => {
+    expect(await testFault(SHADER_FAULTS[fault], QUANTIZED)).toBe(kernel);
+  });
+
+  it("finds the fault q4Nibbles in gemv", async () => {
+    expect(await testFault(SHADER_FAULTS.q4Nibbles, { ...QUANTIZED, quantization: "q4_0" })).toBe("gemv");
+  });
+
+  it.skipIf(!SOAK).each([
     ["causalMask", "attention_prefill"],
     ["window", "attention_decode"],
-    ["sampleTie", "sample"],
-  ])("finds the fault %s in %s", async (fault, kernel) => {
-    const wrong = await test({ fault: SHADER_FAULTS[fault] });
-    expect(wrong?.kernel).toBe(kernel);
+  ] as const)("finds the fault %s of Gemma in %s", async (fault, kernel) => {
+    expect(await testFault(SHADER_FAULTS[fault], {})).toBe(kernel);
   });
 });
