@@ -14,7 +14,13 @@ test("line comments, and blanks that separate nothing, go", () => {
 
 test("a blank stays between two words and between operators that would read as one", () => {
   expect(stripWgsl("let  a = b - -c;")).toBe("let a=b- -c;");
-  expect(stripWgsl("var<workgroup> a: array<vec4<u32>, 4> = b;")).toBe("var<workgroup>a:array<vec4<u32>,4> =b;");
+  expect(stripWgsl("var<workgroup> a: array<vec4<u32>, 4> = b;")).toBe("var<workgroup>a:array<vec4u,4> =b;");
+});
+
+test("vectors and matrices go by WGSL's own short names, where there are any", () => {
+  expect(stripWgsl("array<vec4<f32>, 2>(vec2<u32>(), mat2x4<f32>(), vec4<elem>(), vec3<bool>())")).toBe(
+    "array<vec4f,2>(vec2u(),mat2x4f(),vec4<elem>(),vec3<bool>())",
+  );
 });
 
 test("block comments nest and separate tokens", () => {
@@ -56,7 +62,7 @@ test("names known only inside a function are letters that begin anew in each", (
     minified(
       "fn main(@builtin(workgroup_id) group: vec3<u32>, lane: u32) { let sum = group.x; var part = sum + lane; }",
     ),
-  ).toBe("fn main(@builtin(workgroup_id)a:vec3<u32>,b:u32){let c=a.x;var d=c+b;}");
+  ).toBe("fn main(@builtin(workgroup_id)a:vec3u,b:u32){let c=a.x;var d=c+b;}");
   expect(minified("fn main() { for (var i = 0u; i < 4u; i++) { const half = 2u; } } fn d(half: f32, i: f32) {}")).toBe(
     "fn main(){for(var a=0u;a<4u;a++){const b=2u;}}fn d(a:f32,b:f32){}",
   );
@@ -80,7 +86,7 @@ test("a member may be called as a local is; a local that hides a module's name g
 test("a short name is none that a shader has, and swizzles stay", () => {
   const names = shortNames(["fn long_name(A: vec2<f32>) -> f32 { return A.yx.x; }"]);
   expect(names.module.get("long_name")).toBe("B");
-  expect(minified("fn main(value: vec2<f32>) { let rg = value.yx.rg; }")).toBe("fn main(a:vec2<f32>){let b=a.yx.rg;}");
+  expect(minified("fn main(value: vec2<f32>) { let rg = value.yx.rg; }")).toBe("fn main(a:vec2f){let b=a.yx.rg;}");
 });
 
 test("every kernel compiles with minified shaders, on a device with everything and on one with nothing", async () => {

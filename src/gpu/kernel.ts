@@ -14,10 +14,11 @@ export interface Kernel<B extends Bindings = Bindings, O extends string = string
   readonly overrides: readonly O[];
 }
 
+/** `source`: the text of the shader, whose file is called as the kernel is. */
 export function defineKernel<const B extends Bindings, const O extends string = never>(
-  kernel: Kernel<B, O>,
+  kernel: Omit<Kernel<B, O>, "source"> & { readonly source: string },
 ): Kernel<B, O> {
-  return kernel;
+  return { ...kernel, source: { name: `${kernel.label}.wgsl`, source: kernel.source } };
 }
 
 /** One way to compile a kernel: everything but the source that decides what the pipeline does. */

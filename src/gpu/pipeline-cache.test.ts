@@ -7,9 +7,7 @@ import { PipelineCache } from "./pipeline-cache";
 
 const doubling = defineKernel({
   label: "doubling",
-  source: {
-    name: "doubling.wgsl",
-    source: `@group(0) @binding(0) var<storage, read> x: array<f32>;
+  source: `@group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 override COUNT: u32;
 @compute @workgroup_size(WG)
@@ -18,7 +16,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     out[id.x] = doubled(x[id.x]);
   }
 }`,
-  },
   bindings: { x: "read", out: "read_write" },
   overrides: ["COUNT"],
 });

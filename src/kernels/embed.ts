@@ -7,7 +7,7 @@ import { gridModule, stepModule } from "./modules";
 /** x [tokens, width] = scale * rows of the embedding [ids, width], f32. */
 export const embed = defineKernel({
   label: "embed",
-  source: { name: "embed.wgsl", source },
+  source,
   bindings: { params: "uniform", step: "read", last_ids: "read", weights: "read", x: "read_write" },
   overrides: ["WIDTH"],
 });

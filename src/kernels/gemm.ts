@@ -11,7 +11,7 @@ import { type DeviceVariant, enables } from "./variants";
 /** out [tokens, rows] = x [tokens, width] x weights [rows, width]^T, tiled, for any number of tokens. */
 export const gemm = defineKernel({
   label: "gemm",
-  source: { name: "gemm.wgsl", source },
+  source,
   bindings: { params: "uniform", step: "read", x: "read", weights: "read", out: "read_write" },
   overrides: [],
 });

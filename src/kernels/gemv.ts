@@ -11,7 +11,7 @@ import { type DeviceVariant, enables, reduceModule } from "./variants";
 /** out [tokens, rows] = in [tokens, width] x weights [rows, width]^T for few tokens, with RMSNorm of the input folded in. */
 export const gemv = defineKernel({
   label: "gemv",
-  source: { name: "gemv.wgsl", source },
+  source,
   bindings: {
     params: "uniform",
     step: "read",

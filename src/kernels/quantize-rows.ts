@@ -8,7 +8,7 @@ import { QUANT_BLOCK } from "./quant-block";
 /** Quantizes rows of a checkpoint tensor into a Linear's layout, at a stride of rows. Bit for bit the same on every device. */
 export const quantizeRows = defineKernel({
   label: "quantize_rows",
-  source: { name: "quantize_rows.wgsl", source },
+  source,
   bindings: { params: "uniform", source: "read", weights: "read_write" },
   overrides: [],
 });

@@ -1,13 +1,17 @@
 // The worker that the package starts by itself: it gets its lazy parts from the page, and hands them what is here already.
-import { assert } from "../util/errors";
+import { assert, CairnError } from "../util/errors";
 import { serveEngine } from "./serve-engine";
 import { SHARED } from "./shared";
 
 serveEngine((source) => async (name) => {
   assert(source, "no parts");
-  const blobUrl = URL.createObjectURL(new Blob([await source(name)], { type: "text/javascript" }));
+  let blobUrl = "";
   try {
+    blobUrl = URL.createObjectURL(new Blob([await source(name)], { type: "text/javascript" }));
     return (await import(/* @vite-ignore */ blobUrl)).default(SHARED);
+  } catch (cause) {
+    // A page's policy may refuse scripts from blobs.
+    throw new CairnError("worker_failed", `${name} could not be loaded: ${cause}`, { reason: String(cause) });
   } finally {
     URL.revokeObjectURL(blobUrl);
   }
