@@ -1,6 +1,6 @@
 import { PARTS } from "virtual:cairn-parts";
 import type { PartName } from "../protocol/messages";
-import { CairnError } from "../util/errors";
+import { CairnError, reasonOf } from "../util/errors";
 
 /**
  * Starts the engine's worker: from `workerUrl`, or from the script that the package carries, as a blob.
@@ -34,7 +34,7 @@ function construct(url: string | URL): Worker {
   try {
     return new Worker(url, { type: "module", name: "cairn-engine" });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     const message = `The engine's worker could not be started: ${reason}`;
     throw new CairnError("worker_failed", message, { url: String(url), reason }, { cause });
   }

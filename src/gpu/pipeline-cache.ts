@@ -1,4 +1,4 @@
-import { CairnError } from "../util/errors";
+import { CairnError, reasonOf } from "../util/errors";
 import type { BindingKind, Bindings, BufferRange, ComputePipeline, Kernel, KernelVariant } from "./kernel";
 import { type ComposedWgsl, composeWgsl } from "./wgsl";
 
@@ -68,7 +68,7 @@ export class PipelineCache {
           }),
       };
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = reasonOf(error);
       throw new CairnError("gpu_error", `Pipeline ${label} is refused: ${message}`, { label }, { cause: error });
     }
   }

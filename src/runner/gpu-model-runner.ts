@@ -10,7 +10,7 @@ import { logitsStride } from "../models/scratch";
 import type { Op, StepShape } from "../models/step-shape";
 import type { StepTransfers, TransferResult } from "../offload/transfer-job";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
-import { assert, CairnError } from "../util/errors";
+import { assert, CairnError, reasonOf } from "../util/errors";
 import { failTransfers, type KvTransfers } from "./kv-transfers";
 import { ReadbackRing } from "./readback-ring";
 import { Sampler, type StepSampling } from "./sampler";
@@ -194,7 +194,7 @@ export class GpuModelRunner {
     // A lost device refuses maps before it says that it is lost; one that is not lost never says so.
     await Promise.race([this.#parts.gpu.device.lost, delay(DEVICE_LOSS_NOTICE_MS)]);
     this.#throwIfFailed();
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     const message = `The step's result could not be read: ${reason}`;
     throw new CairnError("gpu_error", message, { label: "sampled.readback" }, { cause });
   }

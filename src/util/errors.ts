@@ -72,6 +72,11 @@ export function toWireError(thrown: unknown): WireError {
   return { code: "internal", message: error.message, data: { name: error.name }, stack: error.stack };
 }
 
+/** What a thrown value says, in words. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** Throws an `internal` error unless an invariant holds. The message is only built on failure. */
 export function assert(condition: unknown, message: string | (() => string)): asserts condition {
   if (!condition) throw new CairnError("internal", typeof message === "string" ? message : message());

@@ -1,5 +1,5 @@
 // The worker that the package starts by itself: it gets its lazy parts from the page, and hands them what is here already.
-import { assert, CairnError } from "../util/errors";
+import { assert, CairnError, reasonOf } from "../util/errors";
 import { serveEngine } from "./serve-engine";
 import { SHARED } from "./shared";
 
@@ -11,7 +11,8 @@ serveEngine((source) => async (name) => {
     return (await import(/* @vite-ignore */ blobUrl)).default(SHARED);
   } catch (cause) {
     // A page's policy may refuse scripts from blobs.
-    throw new CairnError("worker_failed", `${name} could not be loaded: ${cause}`, { reason: String(cause) });
+    const reason = reasonOf(cause);
+    throw new CairnError("worker_failed", `${name} could not be loaded: ${reason}`, { reason });
   } finally {
     URL.revokeObjectURL(blobUrl);
   }
