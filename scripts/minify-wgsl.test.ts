@@ -47,7 +47,7 @@ test("what the shaders know of each other gets short names, the same in every fi
   const [box, help, boxes] = ["Box", "help", "boxes"].map((name) => names.module.get(name));
   const side = names.members.get("side");
   expect(minifyWgsl(common, names)).toBe(
-    `struct ${box}{${side}:f32}fn ${help}(a:${box})->f32{return max(a.${side},1.0)*f32(WG);}`,
+    `struct ${box}{${side}:f32}fn ${help}(e:${box})->f32{return max(e.${side},1.0)*f32(WG);}`,
   );
   expect(minifyWgsl(shader, names)).toBe(
     `override WIDTH:u32;@group(0)@binding(0)var<uniform>${boxes}:${box};` +
@@ -62,31 +62,31 @@ test("names known only inside a function are letters that begin anew in each", (
     minified(
       "fn main(@builtin(workgroup_id) group: vec3<u32>, lane: u32) { let sum = group.x; var part = sum + lane; }",
     ),
-  ).toBe("fn main(@builtin(workgroup_id)a:vec3u,b:u32){let c=a.x;var d=c+b;}");
+  ).toBe("fn main(@builtin(workgroup_id)e:vec3u,t:u32){let n=e.x;var a=n+t;}");
   expect(minified("fn main() { for (var i = 0u; i < 4u; i++) { const half = 2u; } } fn d(half: f32, i: f32) {}")).toBe(
-    "fn main(){for(var a=0u;a<4u;a++){const b=2u;}}fn d(a:f32,b:f32){}",
+    "fn main(){for(var e=0u;e<4u;e++){const t=2u;}}fn d(e:f32,t:f32){}",
   );
 });
 
 test("a letter is none that the function knows otherwise", () => {
-  expect(minified("const a = 1u; fn main(first: u32) { let second = first + a; }")).toBe(
-    "const a=1u;fn main(b:u32){let c=b+a;}",
+  expect(minified("const e = 1u; fn main(first: u32) { let second = first + e; }")).toBe(
+    "const e=1u;fn main(t:u32){let n=t+e;}",
   );
 });
 
 test("a member may be called as a local is; a local that hides a module's name goes by that", () => {
   expect(minified("struct Pair { left: u32 } fn main(left: Pair) { let copy = left.left; }")).toBe(
-    "struct A{a:u32}fn main(a:A){let b=a.a;}",
+    "struct E{e:u32}fn main(e:E){let t=e.e;}",
   );
   expect(minified("fn total() -> u32 { return 1u; } fn main() { let total = total(); }")).toBe(
-    "fn A()->u32{return 1u;}fn main(){let A=A();}",
+    "fn E()->u32{return 1u;}fn main(){let E=E();}",
   );
 });
 
 test("a short name is none that a shader has, and swizzles stay", () => {
-  const names = shortNames(["fn long_name(A: vec2<f32>) -> f32 { return A.yx.x; }"]);
-  expect(names.module.get("long_name")).toBe("B");
-  expect(minified("fn main(value: vec2<f32>) { let rg = value.yx.rg; }")).toBe("fn main(a:vec2f){let b=a.yx.rg;}");
+  const names = shortNames(["fn long_name(E: vec2<f32>) -> f32 { return E.yx.x; }"]);
+  expect(names.module.get("long_name")).toBe("T");
+  expect(minified("fn main(value: vec2<f32>) { let rg = value.yx.rg; }")).toBe("fn main(e:vec2f){let t=e.yx.rg;}");
 });
 
 test("every kernel compiles with minified shaders, on a device with everything and on one with nothing", async () => {

@@ -29,17 +29,11 @@ export interface KernelVariant<O extends string = string> {
   readonly overrides: Readonly<Record<O, number>>;
 }
 
-/** A buffer range for a binding; offset in bytes, a multiple of 256. */
-export interface BufferRange {
-  readonly buffer: GPUBuffer;
-  readonly offset?: number;
-  readonly size?: number;
-}
-
 export interface ComputePipeline<B extends Bindings = Bindings> {
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
-  bind(label: string, resources: Readonly<Record<keyof B, BufferRange>>): GPUBindGroup;
+  /** Each buffer as a whole. */
+  bind(label: string, buffers: Readonly<Record<keyof B, GPUBuffer>>): GPUBindGroup;
 }
 
 /** Groups in x, y, z. */

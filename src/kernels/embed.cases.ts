@@ -43,13 +43,11 @@ async function embedOnGpu(ctx: KernelTestContext, run: EmbedRun): Promise<Float3
   for (let i = slices.length - 2; i >= 0; i--) {
     const [first, end] = slices.slice(i, i + 2);
     const bindGroup = pipeline.bind("embed", {
-      params: { buffer: ctx.buffers.uniform("params", packEmbedParams(first, end - first, scale)) },
-      step: { buffer: stepBuffer },
-      last_ids: { buffer: lastIds },
-      weights: {
-        buffer: ctx.upload("weights", packWeights(type, table.subarray(first * width, end * width), width)),
-      },
-      x: { buffer: x },
+      params: ctx.buffers.uniform("params", packEmbedParams(first, end - first, scale)),
+      step: stepBuffer,
+      last_ids: lastIds,
+      weights: ctx.upload("weights", packWeights(type, table.subarray(first * width, end * width), width)),
+      x: x,
     });
     ctx.dispatch(pipeline, bindGroup, embedGrid(numTokens));
   }

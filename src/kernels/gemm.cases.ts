@@ -30,11 +30,11 @@ async function check(ctx: KernelTestContext, run: GemmRun): Promise<void> {
   await checkLinear(ctx, run, { inputs, weights }, async ({ step, out, slices }) => {
     for (const { weights, output } of slices) {
       const bindGroup = pipeline.bind("gemm", {
-        params: { buffer: ctx.buffers.uniform("params", packGemmParams({ ...output, width })) },
-        step: { buffer: step },
-        x: { buffer: x },
-        weights: { buffer: weights },
-        out: { buffer: out },
+        params: ctx.buffers.uniform("params", packGemmParams({ ...output, width })),
+        step: step,
+        x: x,
+        weights: weights,
+        out: out,
       });
       ctx.dispatch(pipeline, bindGroup, gemmGrid(output.numRows, numTokens));
     }

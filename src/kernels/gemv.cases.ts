@@ -59,10 +59,10 @@ async function check(ctx: KernelTestContext, run: GemvRun): Promise<void> {
   norms.set(data.normWeight, 2 * stride);
   const xOut = ctx.empty("x_out", (numTokens + 1) * stride * 4);
   const shared = {
-    x: { buffer: ctx.upload("x", padRows(data.x, width, CAPACITY)) },
-    y: { buffer: ctx.upload("y", padRows(data.y, width, CAPACITY)) },
-    norms: { buffer: ctx.upload("norms", norms) },
-    x_out: { buffer: xOut },
+    x: ctx.upload("x", padRows(data.x, width, CAPACITY)),
+    y: ctx.upload("y", padRows(data.y, width, CAPACITY)),
+    norms: ctx.upload("norms", norms),
+    x_out: xOut,
   };
   const pipeline = await ctx.pipelines.get(
     gemv,
@@ -74,10 +74,10 @@ async function check(ctx: KernelTestContext, run: GemvRun): Promise<void> {
       const params = packGemvParams({ ...output, ...offsets, eps, storesX: i === slices.length - 1 });
       const bindGroup = pipeline.bind("gemv", {
         ...shared,
-        params: { buffer: ctx.buffers.uniform("params", params) },
-        step: { buffer: step },
-        weights: { buffer: weights },
-        out: { buffer: out },
+        params: ctx.buffers.uniform("params", params),
+        step: step,
+        weights: weights,
+        out: out,
       });
       ctx.dispatch(pipeline, bindGroup, gemvGrid(output.numRows, numTokens, run.tokenTile));
     });

@@ -100,8 +100,8 @@ export class RowWriter {
     const commands = this.#device.createCommandEncoder({ label });
     const pass = commands.beginComputePass({ label });
     pass.setPipeline(pipeline);
-    const source = { buffer: this.#staging as GPUBuffer };
-    pass.setBindGroup(0, bind(label, { params: { buffer: this.#params }, source, weights: { buffer: weights } }));
+    const source = this.#staging as GPUBuffer;
+    pass.setBindGroup(0, bind(label, { params: this.#params, source, weights: weights }));
     pass.dispatchWorkgroups(...grid);
     pass.end();
     this.#device.queue.submit([commands.finish()]);

@@ -85,8 +85,8 @@ export class GpuModelRunner {
     this.#updateTables = {
       pipeline: tables,
       bindGroup: tables.bind("update_block_tables", {
-        step: { buffer: state.step },
-        block_tables: { buffer: state.blockTables },
+        step: state.step,
+        block_tables: state.blockTables,
       }),
     };
   }

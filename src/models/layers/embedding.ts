@@ -9,11 +9,11 @@ export async function buildEmbedding(context: LayerContext, embedding: Linear): 
   const slices = embedding.slices.map((slice) => {
     const params = packEmbedParams(slice.firstRow, slice.numRows, context.config.embeddingScale);
     return pipeline.bind("embed", {
-      params: { buffer: context.buffers.uniform("embed.params", params) },
-      step: { buffer: context.step },
-      last_ids: { buffer: context.lastIds },
-      weights: { buffer: slice.buffer },
-      x: { buffer: context.scratch.residual },
+      params: context.buffers.uniform("embed.params", params),
+      step: context.step,
+      last_ids: context.lastIds,
+      weights: slice.buffer,
+      x: context.scratch.residual,
     });
   });
   return (encoder, step) => {

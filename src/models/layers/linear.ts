@@ -58,14 +58,14 @@ export async function buildGemv(context: LayerContext, options: LinearOptions, n
       storesX: slice.firstRow === 0,
     });
     const bindGroup = pipelines[0].bind(`gemv.${linear.name}`, {
-      params: { buffer: context.buffers.uniform(`gemv.${linear.name}.params`, params) },
-      step: { buffer: context.step },
-      x: { buffer: options.input },
-      y: { buffer: norm?.post?.branch ?? context.weights.norms },
-      norms: { buffer: context.weights.norms },
-      weights: { buffer: slice.buffer },
-      x_out: { buffer: norm?.post?.nextResidual ?? context.scratch.unused },
-      out: { buffer: options.output },
+      params: context.buffers.uniform(`gemv.${linear.name}.params`, params),
+      step: context.step,
+      x: options.input,
+      y: norm?.post?.branch ?? context.weights.norms,
+      norms: context.weights.norms,
+      weights: slice.buffer,
+      x_out: norm?.post?.nextResidual ?? context.scratch.unused,
+      out: options.output,
     });
     return { bindGroup, numRows: slice.numRows };
   });
@@ -90,13 +90,11 @@ export async function buildGemm(context: LayerContext, options: LinearOptions): 
   const slices = linear.slices.map((slice) => {
     const params = packGemmParams({ ...outputParams(options, slice, part), width: linear.width });
     const bindGroup = pipeline.bind(`gemm.${linear.name}`, {
-      params: {
-        buffer: context.buffers.uniform(`gemm.${linear.name}.params`, params),
-      },
-      step: { buffer: context.step },
-      x: { buffer: options.input },
-      weights: { buffer: slice.buffer },
-      out: { buffer: options.output },
+      params: context.buffers.uniform(`gemm.${linear.name}.params`, params),
+      step: context.step,
+      x: options.input,
+      weights: slice.buffer,
+      out: options.output,
     });
     return { bindGroup, numRows: slice.numRows };
   });

@@ -27,12 +27,12 @@ export async function buildNorm(context: LayerContext, options: NormOptions): Pr
   const pipeline = await context.pipelines.get(rmsNorm, variant);
   const params = packRmsNormParams(options.normOffset / 8, (postOffset ?? 0) / 8, context.config.rmsNormEps, part);
   const bindGroup = pipeline.bind(`rms_norm.${label}`, {
-    params: { buffer: context.buffers.uniform(`rms_norm.${label}.params`, params) },
-    step: { buffer: context.step },
-    y: { buffer: postOffset === null ? context.weights.norms : context.scratch.branch },
-    norms: { buffer: context.weights.norms },
-    x: { buffer: options.residual },
-    out: { buffer: context.scratch.normed },
+    params: context.buffers.uniform(`rms_norm.${label}.params`, params),
+    step: context.step,
+    y: postOffset === null ? context.weights.norms : context.scratch.branch,
+    norms: context.weights.norms,
+    x: options.residual,
+    out: context.scratch.normed,
   });
   return (encoder, step) => {
     if (numRowsOf(part, step) === 0) return;
