@@ -36,8 +36,11 @@ test.afterAll(() => rmSync(packDir, { recursive: true, force: true }));
 
 test.afterEach(() => project?.remove());
 
-/** What the example's page comes to. An engine's start takes a software adapter long, so not every way of building gets one in `npm test`. */
-type Outcome = "answer" | "missing model";
+/**
+ * What the example's page comes to. An engine's start takes a software adapter long, so not every way of building gets one in
+ * `npm test`. With "part" a model is missing too, then another load gets a lazy part.
+ */
+type Outcome = "answer" | "missing model" | "part";
 
 function makeProject(tools: readonly Tool[], expected: Outcome, main = example, html = exampleHtml): TempProject {
   project = new TempProject(tarball, tools);
@@ -45,8 +48,12 @@ function makeProject(tools: readonly Tool[], expected: Outcome, main = example, 
   project.write("index.html", html);
   outcome = process.env.CAIRN_SOAK ? "answer" : expected;
   if (outcome === "answer") project.copyFromRepository(`public/${MODEL}`, `public/${MODEL}`);
+  if (outcome === "part") project.copyFromRepository(`public/${MODEL}`, "public/models/present");
   return project;
 }
+
+/** The example, with the package in the test's reach. */
+const inReach = example.replace(/^import.*$/m, "$&\nglobalThis.createEngine = createEngine;");
 
 /** The example with the worker from a URL: an expression in JavaScript. */
 function withWorkerUrl(expression: string): string {
@@ -57,6 +64,7 @@ function withWorkerUrl(expression: string): string {
 
 async function expectOutcome(page: Page, url: string, pageErrors: readonly string[]): Promise<void> {
   await (outcome === "answer" ? expectAnswer : expectMissingModel)(page, url, pageErrors);
+  if (outcome === "part") await expectPart(page);
 }
 
 /** The worker came up, looked for the model, and its error reached the page whole. */
@@ -77,6 +85,27 @@ async function expectAnswer(page: Page, url: string, pageErrors: readonly string
   await expect.poll(() => page.workers().length).toBe(0);
   expect(await text()).toBe(answer);
   expect(pageErrors).toEqual([]);
+}
+
+/** A lazy part reaches the worker and works: a load that quantizes comes as far as its weights. */
+async function expectPart(page: Page): Promise<void> {
+  const load = (model: string): Promise<string> => {
+    const { createEngine } = globalThis as unknown as Pick<typeof import("../src/index"), "createEngine">;
+    const enough = new AbortController();
+    return createEngine({
+      model,
+      cache: false,
+      quantization: "q4_0",
+      signal: enough.signal,
+      onProgress({ phase }) {
+        if (phase === "weights") enough.abort();
+      },
+    }).then(
+      () => "loaded",
+      ({ code, message }) => `${code}: ${message}`,
+    );
+  };
+  expect(await page.evaluate(load, "/models/present/")).toMatch(/^aborted/);
 }
 
 interface Served {
@@ -111,7 +140,7 @@ await build({ entryPoints: ["main.js"], bundle: true, format: "esm", outfile: "d
 
 test.describe("the ten-line example from the packed tarball", () => {
   test("Vite, dev server", async ({ page, pageErrors }) => {
-    makeProject(["vite"], "missing model");
+    makeProject(["vite"], "part", inReach);
     const server = await startViteDevServer(project.dir);
     try {
       await expectOutcome(page, `${server.url}/`, pageErrors);
@@ -122,12 +151,14 @@ test.describe("the ten-line example from the packed tarball", () => {
 
   test("Vite, build", async ({ page, pageErrors }) => {
     makeProject(["vite"], "answer").node("node_modules/vite/bin/vite.js", "build");
+    const selfTest = page.waitForResponse(/part-self-test/);
     await expectOutcomeFrom({ page, pageErrors, mounts: { "/": "dist" } });
+    expect((await selfTest).ok()).toBe(true);
   });
 
   for (const [tool, script] of [["webpack", WEBPACK_BUILD] as const, ["esbuild", ESBUILD_BUILD] as const]) {
     test(tool, async ({ page, pageErrors }) => {
-      makeProject([tool], "missing model");
+      makeProject([tool], "part", inReach);
       project.write("build.js", script);
       project.node("build.js");
       project.write("dist/index.html", exampleHtml);
@@ -137,7 +168,7 @@ test.describe("the ten-line example from the packed tarball", () => {
 
   test("a plain module script", async ({ page, pageErrors }) => {
     const importMap = `<script type="importmap">{ "imports": { "cairn-llm": "/cairn-llm/index.js" } }</script>`;
-    makeProject([], "missing model", example, exampleHtml.replace("</head>", `${importMap}</head>`));
+    makeProject([], "part", inReach, exampleHtml.replace("</head>", `${importMap}</head>`));
     const mounts = { "/": ".", "/cairn-llm/": "node_modules/cairn-llm/dist", "/models/": "public/models" };
     await expectOutcomeFrom({ page, pageErrors, mounts });
   });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseModule, resolveImport } from "./source-imports";
+import { importedNames, parseModule, resolveImport } from "./source-imports";
 
 test("every form of import is found, types apart", () => {
   const { imports } = parseModule(
@@ -25,6 +25,11 @@ test("every form of import is found, types apart", () => {
     { specifier: "./g", typeOnly: true },
     { specifier: "../shaders/h.wgsl?raw", typeOnly: false },
   ]);
+});
+
+test("the names that imports take, types apart", () => {
+  const text = `import { a, type B, c as d } from "./a"; import type { E } from "./e"; import "./f"; a(d);`;
+  expect(importedNames("x.ts", text)).toEqual({ "./a": ["a", "c"], "./f": [] });
 });
 
 test("comments are blanked out of the code", () => {

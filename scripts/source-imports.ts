@@ -47,6 +47,19 @@ export function resolveImport(from: string, specifier: string): string | null {
   return relative("/src", resolve("/src", dirname(from), path)).replaceAll(sep, "/");
 }
 
+/** The names that a module's static imports take, by specifier; as they are called where they come from. Types are none. */
+export function importedNames(path: string, text: string): Record<string, string[]> {
+  const names: Record<string, string[]> = {};
+  for (const statement of parseSync(path, text).program.body) {
+    if (statement.type !== "ImportDeclaration" || statement.importKind === "type") continue;
+    names[statement.source.value] = statement.specifiers.flatMap((specifier) => {
+      if (specifier.type !== "ImportSpecifier" || specifier.importKind === "type") return [];
+      return specifier.imported.type === "Identifier" ? [specifier.imported.name] : [];
+    });
+  }
+  return names;
+}
+
 interface AstNode {
   readonly type: string;
   readonly [field: string]: unknown;
@@ -66,6 +79,8 @@ function importOf(node: AstNode, path: string): SourceImport | null {
     case "ExportNamedDeclaration":
       return node.source ? { specifier: literal(node.source, path), typeOnly: node.exportKind === "type" } : null;
     case "ImportExpression":
+      // What lies in a blob is no file.
+      if (isNode(node.source) && node.source.name === "blobUrl") return null;
       return { specifier: literal(node.source, path), typeOnly: false };
     case "TSImportType":
       return { specifier: literal(node.source, path), typeOnly: true };

@@ -1,53 +1,107 @@
+import { readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin, Rolldown } from "vite";
 import { build } from "vite";
+import type { PartName } from "../src/protocol/messages.ts";
 import { minifyWgslPlugin } from "./minify-wgsl.ts";
+import { importedNames } from "./source-imports.ts";
 
-const VIRTUAL_ID = "virtual:cairn-worker-source";
-const RESOLVED_ID = `\0${VIRTUAL_ID}`;
-const ENTRY = fileURLToPath(new URL("../src/worker/engine-worker.ts", import.meta.url));
+const WORKER = fileURLToPath(new URL("../src/worker", import.meta.url));
+
+/** The lazy parts' files; each exports the part under its name. */
+const PARTS: Readonly<Record<PartName, string>> = {
+  selfTest: "parts/self-test.ts",
+  quantization: "parts/quantization.ts",
+  profiler: "parts/profiler.ts",
+};
+
+const SOURCE_ID = "virtual:cairn-worker-source";
+const PARTS_ID = "virtual:cairn-parts";
+const partId = (file: string) => `virtual:cairn-part-${basename(file, ".ts")}`;
 
 export interface WorkerSourceOptions {
-  /** Also write the worker's text as this file of the output, for `workerUrl`. */
+  /** Also write the worker's text, with all parts in it, as this file of the output, for `workerUrl`. */
   readonly emitFile?: string;
-  /** Plugins of the nested build, such as the one that collects licences. */
+  /** Plugins of the nested builds, such as the one that collects licences. */
   readonly plugins?: readonly Plugin[];
 }
 
 /**
- * `import source from "virtual:cairn-worker-source"`: the engine worker with all it imports as the text of one classic script,
- * which also runs as a module. Made by a nested build, so that every bundler that later sees the package sees only a string.
+ * `import source from "virtual:cairn-worker-source"`: the engine worker with all it imports, besides its lazy parts, as the text
+ * of one classic script, which also runs as a module. `import { PARTS } from "virtual:cairn-parts"`: for each part a function that
+ * imports its text, a module whose default export makes the part from what the worker shares. Made by nested builds, so that
+ * every bundler that later sees the package sees only strings, and dynamic imports of fixed names.
  */
 export function workerSource(options: WorkerSourceOptions = {}): Plugin {
   let isProduction = false;
-  let emitted: string | null = null;
+  const bundle = (file: string, plugins: readonly Plugin[] = []) =>
+    buildScript(join(WORKER, file), isProduction, [...(options.plugins ?? []), ...plugins]);
+  const scripts = new Map<string, () => Promise<Script>>([[SOURCE_ID, () => bundle("engine-worker.ts")]]);
+  for (const [name, file] of Object.entries(PARTS)) {
+    scripts.set(partId(file), async () => {
+      const { code, moduleIds } = await bundle(file, [sharedPlugin()]);
+      return { code: `export default shared=>{${code}\nreturn Cairn.${name}}`, moduleIds };
+    });
+  }
   return {
     name: "cairn-worker-source",
     configResolved(config) {
       isProduction = config.command === "build";
     },
     resolveId(id) {
-      return id === VIRTUAL_ID ? RESOLVED_ID : null;
+      return id === PARTS_ID || scripts.has(id) ? `\0${id}` : null;
     },
     async load(id) {
-      if (id !== RESOLVED_ID) return null;
-      const chunk = await buildWorker(isProduction, options.plugins ?? []);
-      for (const moduleId of chunk.moduleIds) {
+      if (id === `\0${PARTS_ID}`) {
+        const parts = Object.entries(PARTS).map(([name, file]) => `${name}:()=>import("${partId(file)}")`);
+        return `export const PARTS={${parts.join(",")}};`;
+      }
+      const script = await scripts.get(id.slice(1))?.();
+      if (!script) return null;
+      for (const moduleId of script.moduleIds) {
         const file = moduleId.split("?")[0] ?? "";
         if (!file.startsWith("\0")) this.addWatchFile(file);
       }
-      emitted = chunk.code;
-      return `export default ${JSON.stringify(chunk.code)};`;
+      return `export default ${JSON.stringify(script.code)};`;
     },
-    generateBundle() {
-      if (options.emitFile && emitted !== null) {
-        this.emitFile({ type: "asset", fileName: options.emitFile, source: emitted });
+    async generateBundle() {
+      if (options.emitFile) {
+        const { code } = await bundle("whole-engine-worker.ts");
+        this.emitFile({ type: "asset", fileName: options.emitFile, source: code });
       }
     },
   };
 }
 
-async function buildWorker(isProduction: boolean, plugins: readonly Plugin[]): Promise<Rolldown.OutputChunk> {
+/** In a part's build, what the worker shares is no import: it is taken from the variable `shared`. */
+function sharedPlugin(): Plugin {
+  const file = join(WORKER, "shared.ts");
+  const imports = Object.entries(importedNames(file, readFileSync(file, "utf8")));
+  const names = new Map(imports.map(([specifier, taken]) => [`${join(WORKER, specifier)}.ts`, taken]));
+  const PREFIX = "\0shared:";
+  return {
+    name: "cairn-shared",
+    enforce: "pre",
+    resolveId(id, importer) {
+      if (!importer || !id.startsWith(".")) return null;
+      const path = `${join(dirname(importer), id)}.ts`;
+      return names.has(path) ? PREFIX + path : null;
+    },
+    load(id) {
+      const path = id.slice(PREFIX.length);
+      const taken = id.startsWith(PREFIX) && names.get(path);
+      if (!taken) return null;
+      const code = taken.map((name) => `export const ${name}=shared.${name};`).join("");
+      // What else the file has is bundled; what it exports here by name hides its own.
+      return { code: `export * from ${JSON.stringify(path)};${code}`, moduleSideEffects: false };
+    },
+  };
+}
+
+type Script = Pick<Rolldown.OutputChunk, "code" | "moduleIds">;
+
+async function buildScript(file: string, isProduction: boolean, plugins: readonly Plugin[]): Promise<Script> {
   const result = await build({
     configFile: false,
     logLevel: "warn",
@@ -60,15 +114,19 @@ async function buildWorker(isProduction: boolean, plugins: readonly Plugin[]): P
       target: "es2022",
       minify: isProduction,
       sourcemap: isProduction ? false : "inline",
-      lib: { entry: ENTRY, formats: ["iife"], name: "CairnWorker" },
-      rolldownOptions: { output: { codeSplitting: false }, treeshake: { manualPureFunctions: ["Object.freeze"] } },
+      lib: { entry: file, formats: ["iife"], name: "Cairn" },
+      rolldownOptions: {
+        output: { codeSplitting: false },
+        treeshake: { manualPureFunctions: ["Object.freeze"], propertyReadSideEffects: false },
+      },
     },
   });
   const outputs = (Array.isArray(result) ? result : [result]) as Rolldown.RolldownOutput[];
   const files = outputs.flatMap((output) => output.output);
   const [chunk] = files;
   if (files.length !== 1 || chunk?.type !== "chunk") {
-    throw new Error(`The worker must be one file; the build made ${files.map((file) => file.fileName).join(", ")}.`);
+    const names = files.map((made) => made.fileName).join(", ");
+    throw new Error(`${basename(file)} must become one file; the build made ${names}.`);
   }
   return chunk;
 }

@@ -1,4 +1,6 @@
-import { CairnError } from "../util/errors";
+import { PARTS } from "virtual:cairn-parts";
+import type { PartName } from "../protocol/messages";
+import { CairnError, reasonOf } from "../util/errors";
 
 /**
  * Starts the engine's worker: from `workerUrl`, or from the script that the package carries, as a blob.
@@ -6,6 +8,11 @@ import { CairnError } from "../util/errors";
  */
 export async function startWorker(workerUrl: string | URL | null): Promise<Worker> {
   return workerUrl === null ? startFromBlob() : construct(workerUrl);
+}
+
+/** The script of a lazy part, for a worker of the package's own script. */
+export async function loadPartSource(name: PartName): Promise<string> {
+  return (await PARTS[name]()).default;
 }
 
 async function startFromBlob(): Promise<Worker> {
@@ -27,7 +34,7 @@ function construct(url: string | URL): Worker {
   try {
     return new Worker(url, { type: "module", name: "cairn-engine" });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     const message = `The engine's worker could not be started: ${reason}`;
     throw new CairnError("worker_failed", message, { url: String(url), reason }, { cause });
   }

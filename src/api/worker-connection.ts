@@ -12,7 +12,7 @@ import {
 import { CairnError } from "../util/errors";
 import { abortedError, raceAbort } from "./abort";
 import { Generation } from "./generation";
-import { startWorker } from "./start-worker";
+import { loadPartSource, startWorker } from "./start-worker";
 import { Watchdog } from "./watchdog";
 
 /** Time for the worker's script to arrive, be read, and answer; long, because the network may be slow. */
@@ -70,7 +70,9 @@ export class WorkerConnection {
     onProgress: ((progress: LoadProgress) => void) | null,
     signal: AbortSignal | null,
   ): Promise<EngineInfo> {
-    return this.#begin((cancel) => this.#remote.init(init, onProgress && detachedProxy(onProgress), cancel), signal);
+    const partSource = this.#url === null ? proxy(loadPartSource) : null;
+    const progress = onProgress && detachedProxy(onProgress);
+    return this.#begin((cancel) => this.#remote.init(init, progress, cancel, partSource), signal);
   }
 
   /** Tells what `init` would take. The worker is ended in any case; on an abort, when it has cleaned up. */

@@ -138,6 +138,12 @@ const TEXTS: Readonly<Record<ErrorCode, ErrorText>> = {
     advice: "The browser or its driver reset the graphics adapter. Load the model again; this chat stays.",
     remedy: "reload",
   },
+  device_incorrect: {
+    headline: "This GPU computes wrong results",
+    advice:
+      "The model would answer nonsense, so it was not loaded. An update of the browser or of the graphics driver may help.",
+    remedy: "environment",
+  },
   gpu_error: { headline: "The GPU refused a command", advice: OUR_FAULT, remedy: "reload" },
   disposed: {
     headline: "The model is no longer loaded",

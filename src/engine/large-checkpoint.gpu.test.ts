@@ -3,6 +3,7 @@ import type { EngineInit } from "../protocol/messages";
 import { engineOver, generateGreedy } from "../testing/engine-over";
 import { openDawnGpu } from "../testing/gpu";
 import { LARGE_SHAPE, withLargeCheckpoint } from "../testing/large-checkpoint";
+import { loadPart } from "../testing/lazy-parts";
 import { WatchedGpu } from "../testing/watched-gpu";
 import { loadEngineParts } from "./load-engine";
 import { planMemory } from "./plan-memory";
@@ -44,7 +45,7 @@ describe.skipIf(!dawn)("a checkpoint of more than 4 GiB with a head over the bin
   it.runIf(process.env.CAIRN_SOAK)("loads through slices, and each row is where it belongs", async () => {
     await withLargeCheckpoint(async (url, { chain }) => {
       const plan = await planMemory(initFor(url), { gpu: gpu.gpu, signal });
-      const parts = await loadEngineParts(initFor(url), { gpu: gpu.gpu, signal, onProgress: () => {} });
+      const parts = await loadEngineParts(initFor(url), { gpu: gpu.gpu, signal, onProgress: () => {}, loadPart });
       expect(gpu.bufferLabels.filter((label) => label === "head")).toHaveLength(HEAD_BYTES / MAX_BINDING_BYTES);
       expect(parts.info.weightBytes).toBe(plan.weightBytes);
       const { engine } = engineOver(parts, {});

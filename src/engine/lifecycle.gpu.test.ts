@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type FileBytes, filesSource } from "../testing/demo-model";
 import { openDawnGpu } from "../testing/gpu";
+import { loadPart } from "../testing/lazy-parts";
 import { DEMO_MODEL, expectServing, GREETING, loadTestEngine, TestRequest } from "../testing/test-engine";
 import { WatchedGpu } from "../testing/watched-gpu";
 import { EngineService } from "../worker/engine-service";
@@ -68,13 +69,18 @@ describe.skipIf(!dawn)("dispose", () => {
 
   it("while the weights stream ends the load, through the worker's service", async () => {
     const watched = new WatchedGpu(dawn as GPU);
-    const service = new EngineService({ gpu: watched.gpu, load: loadEngine, plan: planMemory });
+    const service = new EngineService({
+      gpu: watched.gpu,
+      load: (init, context) => loadEngine(init, { ...context, loadPart }),
+      plan: planMemory,
+    });
     let disposing: Promise<void> | null = null;
     const loading = service.init(
       init,
       ({ phase }) => {
         if (phase === "weights") disposing ??= service.dispose();
       },
+      null,
       null,
     );
     await expect(loading).rejects.toMatchObject({ code: "disposed" });

@@ -1,7 +1,6 @@
 import { Buffers } from "../gpu/buffers";
 import type { GpuDevice } from "../gpu/device";
 import { PipelineCache } from "../gpu/pipeline-cache";
-import { Profiler } from "../gpu/profiler";
 import type { KvGeometry } from "../kv/geometry";
 import type { MemoryDivision } from "../loader/divide-memory";
 import { throwIfAborted } from "../loader/read-errors";
@@ -18,6 +17,7 @@ import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages"
 import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
 import { KvTransfers } from "../runner/kv-transfers";
+import type { DeviceVerdict } from "../runner/self-test/choose-variant";
 import type { DelayMap } from "../runner/staging-ring";
 import { allocateStepState } from "../runner/step-state";
 import type { StepObserver } from "../runner/step-trace";
@@ -25,10 +25,12 @@ import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { endOfTurnIds } from "../tokenizer/chat-template";
 import { type Checkpoint, readCheckpoint } from "./checkpoint";
+import { deviceVerdict, type VerdictMemory } from "./device-verdict";
 import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
 import { makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
+import type { LoadPart } from "./lazy-parts";
 import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
 import { planEngine } from "./plan-memory";
 
@@ -36,6 +38,9 @@ export interface LoadContext {
   readonly gpu: GPU;
   readonly onProgress: (progress: LoadProgress) => void;
   readonly signal: AbortSignal;
+  readonly loadPart: LoadPart;
+  /** Remembers the self-test's verdicts; left out, the device is not tested. */
+  readonly verdicts?: VerdictMemory;
   /** Sees the logits of every step; for tests. */
   readonly observeLogits?: LogitsObserver;
   /** Holds back the map of every store; for tests. */
@@ -100,10 +105,10 @@ async function loadOnDevice(
 ): Promise<LoadedParts> {
   const { config, tokenizer, chatTemplate, generation } = checkpoint;
   // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
-  const variant = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
+  const best = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
   const hostMemory = makeHostMemory(geometry, engineConfig);
-  const made = await makeRunner(gpu, variant, checkpoint, geometry, memory, hostMemory, engineConfig, context);
-  const { runner, numBlocks, weightsHash } = made;
+  const made = await makeRunner(gpu, best, checkpoint, geometry, memory, hostMemory, engineConfig, context);
+  const { runner, numBlocks, weightsHash, verdict } = made;
   const { maxModelLen, weightBytes } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
   const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, () => performance.now());
@@ -111,7 +116,7 @@ async function loadOnDevice(
   const { bytes } = checkpoint.layout;
   context.onProgress({ phase: "ready", loaded: bytes, total: bytes });
   return {
-    info: engineInfo(gpu, variant, checkpoint, geometry, { numBlocks, maxModelLen, weightBytes }),
+    info: engineInfo(gpu, verdict, checkpoint, geometry, { numBlocks, maxModelLen, weightBytes }),
     scheduler: new Scheduler(schedulerOptions, offload ? [offload.connector] : []),
     schedulerOptions,
     engineConfig,
@@ -127,22 +132,33 @@ async function loadOnDevice(
   };
 }
 
-/** Allocates everything, then streams the weights while the kernels compile. */
+/** Allocates everything, then streams the weights while the kernels compile and, at first, show what they compute. */
 async function makeRunner(
   gpu: GpuDevice,
-  variant: BuildContext["variant"],
+  best: BuildContext["variant"],
   checkpoint: Checkpoint,
   geometry: KvGeometry,
   { maxModelLen, numBlocks, minBlocks }: MemoryDivision,
   hostSlots: HostSlots | null,
   engineConfig: EngineConfig,
   context: LoadContext,
-): Promise<{ runner: GpuModelRunner; numBlocks: number; weightsHash: string }> {
+): Promise<{ runner: GpuModelRunner; numBlocks: number; weightsHash: string; verdict: DeviceVerdict }> {
   const { config, plan, layout } = checkpoint;
   const { device, maxBindingBytes } = gpu;
   const buffers = new Buffers(device);
   const pipelines = new PipelineCache(device);
-  const weights = await ModelWeights.allocate(device, buffers, pipelines, config, plan, layout, maxBindingBytes);
+  const quantization = layout.quantization && (await context.loadPart("quantization"));
+  const profiling = engineConfig.profile ? await context.loadPart("profiler") : null;
+  const weights = await ModelWeights.allocate(
+    device,
+    buffers,
+    pipelines,
+    config,
+    plan,
+    layout,
+    quantization,
+    maxBindingBytes,
+  );
   const sizes = stepSizes(engineConfig, config, geometry, maxModelLen);
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
@@ -154,52 +170,74 @@ async function makeRunner(
 
   // Compiles that began cannot be called back, and keep the next load waiting.
   throwIfAborted(context.signal);
-  const compiling = buildDecoder(
-    {
-      config,
-      variant,
-      kvType: geometry.dtype,
-      buffers,
-      pipelines,
-      weights,
-      scratch,
-      kvLayers: kvLayerBindings(geometry, pool, config.layers.length, sizes),
-      ...state,
-      maxModelLen,
-      gemvUpToTokens: engineConfig.useGemvUpToTokens,
-      fusedNorm: engineConfig.useFusedNorm,
-    },
+  const { useGemvUpToTokens: gemvUpToTokens, useFusedNorm: fusedNorm } = engineConfig;
+  const subject = {
+    gpu,
+    pipelines,
+    config,
     plan,
+    matrices: weights,
+    geometry,
+    variant: best,
+    gemvUpToTokens,
+    fusedNorm,
+  };
+  const { verdicts, loadPart } = context;
+  const judging =
+    engineConfig.useSelfTest && verdicts
+      ? deviceVerdict(subject, verdicts, () => loadPart("selfTest"))
+      : Promise.resolve({ variant: best, warnings: [] });
+  const compiling = judging.then(({ variant }) =>
+    buildDecoder(
+      {
+        config,
+        variant,
+        kvType: geometry.dtype,
+        buffers,
+        pipelines,
+        weights,
+        scratch,
+        kvLayers: kvLayerBindings(geometry, pool, config.layers.length, sizes),
+        ...state,
+        maxModelLen,
+        gemvUpToTokens,
+        fusedNorm,
+      },
+      plan,
+    ),
   );
   compiling.catch(() => {}); // Reported below, after the upload.
   const weightsHash = await uploadWeights(gpu, checkpoint, weights, engineConfig, context);
   context.onProgress({ phase: "compile", loaded: layout.bytes, total: layout.bytes });
+  const stages = await compiling;
+  const verdict = await judging;
   const runner = await GpuModelRunner.create({
     gpu,
     buffers,
     pipelines,
-    variant,
+    variant: verdict.variant,
     sizes,
     state,
-    stages: await compiling,
+    stages,
     logits: scratch.logits,
     vocabSize: config.vocabSize,
     submitTargetMs: engineConfig.submitTargetMs,
     maxInFlightSteps: engineConfig.maxInFlightSteps,
     transfers,
-    profiler: engineConfig.profile ? new Profiler(gpu, buffers) : null,
+    profiler: profiling && new profiling.Profiler(gpu, buffers),
+    drawStep: profiling?.drawStep ?? null,
     observeLogits: context.observeLogits ?? null,
     observeSteps: context.observeSteps ?? null,
   });
   await device.queue.onSubmittedWorkDone();
   gpu.health.throwIfFailed();
   throwIfAborted(context.signal);
-  return { runner, numBlocks: pool.numBlocks, weightsHash };
+  return { runner, numBlocks: pool.numBlocks, weightsHash, verdict };
 }
 
 function engineInfo(
   { adapter }: GpuDevice,
-  features: BuildContext["variant"],
+  verdict: DeviceVerdict,
   { files, config, layout, chatTemplate, generation }: Checkpoint,
   geometry: KvGeometry,
   { numBlocks, maxModelLen, weightBytes }: Pick<MemoryDivision, "numBlocks" | "maxModelLen" | "weightBytes">,
@@ -217,8 +255,9 @@ function engineInfo(
     numBlocks,
     hasChatTemplate: chatTemplate !== null,
     adapter,
-    features,
+    features: verdict.variant,
     warnings: [
+      ...verdict.warnings,
       ...files.warnings,
       ...generation.unsupportedFields.map(
         (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,

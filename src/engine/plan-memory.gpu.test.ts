@@ -4,6 +4,7 @@ import type { MemoryPlan } from "../protocol/memory-plan";
 import type { EngineInit, ModelSource } from "../protocol/messages";
 import { filesSource, readModelDir } from "../testing/demo-model";
 import { openDawnGpu } from "../testing/gpu";
+import { loadPart } from "../testing/lazy-parts";
 import { DEMO_MODEL } from "../testing/test-engine";
 import { makeTinyGemma, tinyGemmaFiles } from "../testing/tiny-gemma";
 import { WatchedGpu } from "../testing/watched-gpu";
@@ -91,7 +92,7 @@ describe.skipIf(!dawn)("planMemory", () => {
     const plan = await planMemory(source, { gpu: gpu.gpu, signal });
     expect(gpu.devices).toEqual([]);
 
-    const engine = await loadEngine(source, { gpu: gpu.gpu, signal, onProgress: () => {} });
+    const engine = await loadEngine(source, { gpu: gpu.gpu, signal, onProgress: () => {}, loadPart });
     const { rest, ...parts } = partsOf(gpu.bytesByLabel);
     const { info } = engine;
     engine.dispose();
@@ -120,7 +121,7 @@ describe.skipIf(!dawn)("planMemory", () => {
     expect(plan.longestModelLen).toBeGreaterThan(0);
     expect(plan.longestModelLen).toBeLessThan(1024);
     const { weightBytes, kvCacheBytes, stepStateBytes, scratchBytes, stagingBytes, gpuBytes, longestModelLen } = plan;
-    const context = { gpu: gpu.gpu, signal, onProgress: () => {} };
+    const context = { gpu: gpu.gpu, signal, onProgress: () => {}, loadPart };
     const parts = { weightBytes, kvCacheBytes, stepStateBytes, scratchBytes, stagingBytes };
     await expect(loadEngine(init, context)).rejects.toMatchObject({
       code: "out_of_memory",

@@ -6,6 +6,7 @@ import { NEUTRAL_SAMPLING, type SamplingParams } from "../sampling/sampling-para
 import { filesSource } from "../testing/demo-model";
 import { engineOver, type OpenEngine, untilIdle } from "../testing/engine-over";
 import { openDawnGpu } from "../testing/gpu";
+import { loadPart } from "../testing/lazy-parts";
 import { logitRows } from "../testing/logit-rows";
 import { DEMO_MODEL, TestRequest } from "../testing/test-engine";
 import { type LoadedParts, loadEngineParts } from "./load-engine";
@@ -48,6 +49,7 @@ beforeAll(async () => {
     {
       gpu: dawn,
       onProgress: () => {},
+      loadPart,
       signal: new AbortController().signal,
       observeLogits(output, logits) {
         const entries = output.scheduled.filter(({ samples }) => samples);

@@ -4,6 +4,7 @@ import { filesSource } from "../testing/demo-model";
 import { engineOver, generateGreedy } from "../testing/engine-over";
 import { topGap } from "../testing/goldens";
 import { openDawnGpu } from "../testing/gpu";
+import { loadPart } from "../testing/lazy-parts";
 import { Random } from "../testing/random";
 import { ReferenceModel } from "../testing/reference-model";
 import { DEMO_MODEL } from "../testing/test-engine";
@@ -38,7 +39,7 @@ function loadParts(gemma: TinyGemma) {
   // Ids are all that the test gives and takes, but an engine wants a tokenizer.
   const model = filesSource({ ...files, "tokenizer.json": DEMO_MODEL["tokenizer.json"] });
   const init: EngineInit = { model, kvDtype: "f32", engine: { useGemvUpToTokens: 1, maxNumBatchedTokens: 16 } };
-  const context = { gpu: gpu as GPU, onProgress: () => {}, signal: new AbortController().signal };
+  const context = { gpu: gpu as GPU, onProgress: () => {}, loadPart, signal: new AbortController().signal };
   return loadEngineParts(init, context);
 }
 

@@ -1,4 +1,4 @@
-import { CairnError } from "../util/errors";
+import { CairnError, reasonOf } from "../util/errors";
 import { DeviceHealth } from "./device-health";
 
 export interface DeviceRequest {
@@ -86,7 +86,7 @@ async function makeDevice(adapter: GPUAdapter, capabilities: GpuCapabilities): P
       adapter: { vendor, architecture, description },
     };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = reasonOf(error);
     throw new CairnError(
       "gpu_error",
       `The adapter refused a device: ${message}`,

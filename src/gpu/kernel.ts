@@ -14,10 +14,11 @@ export interface Kernel<B extends Bindings = Bindings, O extends string = string
   readonly overrides: readonly O[];
 }
 
+/** `source`: the text of the shader, whose file is called as the kernel is. */
 export function defineKernel<const B extends Bindings, const O extends string = never>(
-  kernel: Kernel<B, O>,
+  kernel: Omit<Kernel<B, O>, "source"> & { readonly source: string },
 ): Kernel<B, O> {
-  return kernel;
+  return { ...kernel, source: { name: `${kernel.label}.wgsl`, source: kernel.source } };
 }
 
 /** One way to compile a kernel: everything but the source that decides what the pipeline does. */
@@ -28,17 +29,11 @@ export interface KernelVariant<O extends string = string> {
   readonly overrides: Readonly<Record<O, number>>;
 }
 
-/** A buffer range for a binding; offset in bytes, a multiple of 256. */
-export interface BufferRange {
-  readonly buffer: GPUBuffer;
-  readonly offset?: number;
-  readonly size?: number;
-}
-
 export interface ComputePipeline<B extends Bindings = Bindings> {
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
-  bind(label: string, resources: Readonly<Record<keyof B, BufferRange>>): GPUBindGroup;
+  /** Each buffer as a whole. */
+  bind(label: string, buffers: Readonly<Record<keyof B, GPUBuffer>>): GPUBindGroup;
 }
 
 /** Groups in x, y, z. */

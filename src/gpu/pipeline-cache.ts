@@ -1,5 +1,5 @@
-import { CairnError } from "../util/errors";
-import type { BindingKind, Bindings, BufferRange, ComputePipeline, Kernel, KernelVariant } from "./kernel";
+import { CairnError, reasonOf } from "../util/errors";
+import type { BindingKind, Bindings, ComputePipeline, Kernel, KernelVariant } from "./kernel";
 import { type ComposedWgsl, composeWgsl } from "./wgsl";
 
 const BUFFER_TYPES: Record<BindingKind, GPUBufferBindingType> = {
@@ -60,15 +60,15 @@ export class PipelineCache {
       return {
         label,
         pipeline,
-        bind: (bindLabel, resources) =>
+        bind: (bindLabel, buffers) =>
           device.createBindGroup({
             label: bindLabel,
             layout,
-            entries: names.map((name, binding) => ({ binding, resource: resources[name] as BufferRange })),
+            entries: names.map((name, binding) => ({ binding, resource: { buffer: buffers[name] as GPUBuffer } })),
           }),
       };
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = reasonOf(error);
       throw new CairnError("gpu_error", `Pipeline ${label} is refused: ${message}`, { label }, { cause: error });
     }
   }

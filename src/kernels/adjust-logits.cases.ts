@@ -49,12 +49,12 @@ function matches(size: number): KernelCase {
       const { stride, adjustedRow, logitWords, ...buffers } = samplingStep(ctx, sampledRows);
       const pipeline = await ctx.pipelines.get(adjustLogits, adjustLogitsVariant);
       const bindGroup = pipeline.bind("adjust_logits", {
-        params: { buffer: ctx.buffers.uniform("params", packLogitParams(size, stride, adjustedRow)) },
-        step: { buffer: buffers.step },
-        rows: { buffer: buffers.rows },
-        token_counts: { buffer: buffers.tokenCounts },
-        biases: { buffer: ctx.upload("biases", biasWords(sampledRows)) },
-        logits: { buffer: buffers.logits },
+        params: ctx.buffers.uniform("params", packLogitParams(size, stride, adjustedRow)),
+        step: buffers.step,
+        rows: buffers.rows,
+        token_counts: buffers.tokenCounts,
+        biases: ctx.upload("biases", biasWords(sampledRows)),
+        logits: buffers.logits,
       });
       ctx.dispatch(pipeline, bindGroup, adjustLogitsGrid(sampledRows.length + 1));
       const words = await ctx.readU32(buffers.logits);

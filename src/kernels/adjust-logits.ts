@@ -11,7 +11,7 @@ import { samplingRowModule } from "./sampling-row";
  */
 export const adjustLogits = defineKernel({
   label: "adjust_logits",
-  source: { name: "adjust_logits.wgsl", source },
+  source,
   bindings: {
     params: "uniform",
     step: "read",

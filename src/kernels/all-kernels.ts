@@ -1,5 +1,6 @@
 import type { Kernel, KernelVariant } from "../gpu/kernel";
 import { adjustLogits, adjustLogitsVariant } from "./adjust-logits";
+import { allWeightModules } from "./all-weight-modules";
 import {
   attentionDecode,
   attentionDecodeVariant,
@@ -13,6 +14,8 @@ import { embed, embedVariant, packEmbedParams } from "./embed";
 import { gemm, gemmVariant, packGemmParams } from "./gemm";
 import { GEMV_TOKEN_TILES, gemv, gemvVariant, packGemvParams } from "./gemv";
 import { logprobs, logprobsVariant } from "./logprobs";
+import { floatWeightModules } from "./modules";
+import { quantWeightModules } from "./quant-modules";
 import { packQuantizeParams, quantizeRows, quantizeRowsVariant } from "./quantize-rows";
 import { packRepackParams, repackRows, repackRowsVariant } from "./repack-rows";
 import { packRmsNormParams, rmsNorm, rmsNormVariant } from "./rms-norm";
@@ -36,8 +39,7 @@ export interface KernelEntry {
   readonly params: PackedParams | null;
 }
 
-const WEIGHT_TYPES = ["f32", "f16", "bf16", "q8_0", "q4_0"] as const;
-const FLOAT_TYPES = ["f32", "f16", "bf16"] as const;
+const WEIGHT_MODULES = Object.values(allWeightModules);
 const KV_TYPES = ["f32", "f16"] as const;
 /** Sizes that tiles divide and sizes that they do not. */
 const WIDTHS = [64, 172] as const;
@@ -69,15 +71,15 @@ const EPILOGUE_MEMBERS = { epilogue: 2, activation: 0 };
 
 const gemvVariants = (device: DeviceVariant) => [
   ...GEMV_TOKEN_TILES.flatMap((tokenTile) =>
-    FLOAT_TYPES.flatMap((weightType) =>
-      WIDTHS.map((width) => gemvVariant(device, { width, weightType, tokenTile, prologue: "norm" })),
+    Object.values(floatWeightModules).flatMap((weightModules) =>
+      WIDTHS.map((width) => gemvVariant(device, { width, weightModules, tokenTile, prologue: "norm" })),
     ),
   ),
-  ...(["q8_0", "q4_0"] as const).map((weightType) =>
-    gemvVariant(device, { width: 172, weightType, tokenTile: 4, prologue: "norm" }),
+  ...Object.values(quantWeightModules).map((weightModules) =>
+    gemvVariant(device, { width: 172, weightModules, tokenTile: 4, prologue: "norm" }),
   ),
   ...(["none", "post-norm"] as const).map((prologue) =>
-    gemvVariant(device, { width: 172, weightType: "f32", tokenTile: 1, prologue }),
+    gemvVariant(device, { width: 172, weightModules: floatWeightModules.f32, tokenTile: 1, prologue }),
   ),
 ];
 
@@ -110,7 +112,7 @@ export const allKernels: readonly KernelEntry[] = [
   { kernel: updateBlockTables, variants: () => [updateBlockTablesVariant], params: null },
   {
     kernel: embed,
-    variants: () => WEIGHT_TYPES.flatMap((type) => WIDTHS.map((width) => embedVariant(type, width))),
+    variants: () => WEIGHT_MODULES.flatMap((modules) => WIDTHS.map((width) => embedVariant(modules, width))),
     params: { words: packEmbedParams(1, 2, 1.5), members: { first_id: 1, num_ids: 2, scale: 1.5 } },
   },
   {
@@ -135,8 +137,8 @@ export const allKernels: readonly KernelEntry[] = [
   {
     kernel: gemm,
     variants: (device) =>
-      WEIGHT_TYPES.flatMap((weightType) =>
-        BOTH.map((boundedInput) => gemmVariant(device, { weightType, boundedInput })),
+      WEIGHT_MODULES.flatMap((weightModules) =>
+        BOTH.map((boundedInput) => gemmVariant(device, { weightModules, boundedInput })),
       ),
     params: {
       words: packGemmParams({ ...LINEAR, width: 8 }),

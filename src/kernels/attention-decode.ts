@@ -11,7 +11,7 @@ export const KV_SPLIT = 64;
 /** Paged attention of single-token queries, split over the keys (flash decoding). */
 export const attentionDecode = defineKernel({
   label: "attention_decode",
-  source: { name: "attention_decode.wgsl", source },
+  source,
   bindings: {
     params: "uniform",
     step: "read",
@@ -27,7 +27,7 @@ export const attentionDecode = defineKernel({
 /** Joins the splits: out [tokens, heads, headDim]. */
 export const attentionReduce = defineKernel({
   label: "attention_reduce",
-  source: { name: "attention_reduce.wgsl", source: reduceSource },
+  source: reduceSource,
   bindings: { params: "uniform", step: "read", partial_out: "read", partial_stats: "read", out: "read_write" },
   overrides: [],
 });

@@ -11,7 +11,7 @@ const ROWS = 32;
 /** Paged flash attention of prompt chunks: out [tokens, heads, headDim]. */
 export const attentionPrefill = defineKernel({
   label: "attention_prefill",
-  source: { name: "attention_prefill.wgsl", source },
+  source,
   bindings: { params: "uniform", step: "read", q: "read", block_tables: "read", kv: "read", out: "read_write" },
   overrides: [],
 });

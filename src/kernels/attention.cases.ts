@@ -38,8 +38,8 @@ async function decode(ctx: KernelTestContext, run: AttentionRun, batch: Attentio
   const numPartials = queries.length * numHeads * maxSplits;
   const { step, q, block_tables, kv, out } = buffers;
   const partials = {
-    partial_out: { buffer: ctx.empty("partial_out", numPartials * headDim * 4) },
-    partial_stats: { buffer: ctx.empty("partial_stats", numPartials * 8) },
+    partial_out: ctx.empty("partial_out", numPartials * headDim * 4),
+    partial_stats: ctx.empty("partial_stats", numPartials * 8),
   };
   const [split, reduce] = await Promise.all([
     ctx.pipelines.get(attentionDecode, attentionDecodeVariant(run)),
@@ -47,9 +47,9 @@ async function decode(ctx: KernelTestContext, run: AttentionRun, batch: Attentio
   ]);
   const params = { numHeads, window, maxSplits };
   const splitParams = ctx.buffers.uniform("params", packAttentionDecodeParams({ ...params, layer: batch.kv.layer }));
-  const splitGroup = split.bind("split", { params: { buffer: splitParams }, step, q, block_tables, kv, ...partials });
+  const splitGroup = split.bind("split", { params: splitParams, step, q, block_tables, kv, ...partials });
   const reduceParams = ctx.buffers.uniform("params", packAttentionReduceParams(params));
-  const reduceGroup = reduce.bind("reduce", { params: { buffer: reduceParams }, step, ...partials, out });
+  const reduceGroup = reduce.bind("reduce", { params: reduceParams, step, ...partials, out });
   ctx.dispatch(split, splitGroup, attentionDecodeGrid(run, maxSplits, queries.length));
   ctx.dispatch(reduce, reduceGroup, [numHeads, queries.length]);
 }
@@ -58,7 +58,7 @@ async function prefill(ctx: KernelTestContext, run: AttentionRun, batch: Attenti
   const { numHeads, window } = run;
   const pipeline = await ctx.pipelines.get(attentionPrefill, attentionPrefillVariant(ctx.variant, run));
   const params = packAttentionPrefillParams({ layer: batch.kv.layer, numHeads, window: window ?? NO_WINDOW });
-  const bindGroup = pipeline.bind("prefill", { params: { buffer: ctx.buffers.uniform("params", params) }, ...buffers });
+  const bindGroup = pipeline.bind("prefill", { params: ctx.buffers.uniform("params", params), ...buffers });
   ctx.dispatch(pipeline, bindGroup, attentionPrefillGrid(run, batch.step.shape.numPrefillTiles));
 }
 
@@ -68,7 +68,7 @@ async function check(ctx: KernelTestContext, run: AttentionRun): Promise<void> {
   const { numDecodeTokens, numPrefillTiles } = batch.step.shape;
   if (numDecodeTokens > 0) await decode(ctx, run, batch, buffers);
   if (numPrefillTiles > 0) await prefill(ctx, run, batch, buffers);
-  const words = await ctx.readU32(buffers.out.buffer);
+  const words = await ctx.readU32(buffers.out);
   const actual = new Float32Array(words.buffer, 0, batch.q.length);
   const what = `window ${run.window}, ${JSON.stringify(run.requests)}`;
   assertUntouched("out", words, (i) => i < batch.q.length);

@@ -7,6 +7,7 @@ import { Random } from "../testing/random";
 import { testStep, uploadStep } from "../testing/test-step";
 import { assert } from "../util/errors";
 import { roundUp } from "../util/math";
+import { allWeightModules } from "./all-weight-modules";
 import { embed, embedGrid, embedVariant, packEmbedParams } from "./embed";
 import type { WeightType } from "./modules";
 import { fromBf16Bits, fromF16Bits } from "./reference/float-bits";
@@ -37,18 +38,16 @@ async function embedOnGpu(ctx: KernelTestContext, run: EmbedRun): Promise<Float3
   const x = ctx.empty("x", (numTokens + 1) * stride * 4);
   const lastIds = ctx.upload("last_ids", Uint32Array.of(9999, 9999, 9999, lastId ?? 9999, 9999));
   const stepBuffer = uploadStep(ctx, step);
-  const pipeline = await ctx.pipelines.get(embed, embedVariant(type, width));
+  const pipeline = await ctx.pipelines.get(embed, embedVariant(allWeightModules[type], width));
   // The last slice first, so that a slice which takes the next one's first id spoils what that one has written.
   for (let i = slices.length - 2; i >= 0; i--) {
     const [first, end] = slices.slice(i, i + 2);
     const bindGroup = pipeline.bind("embed", {
-      params: { buffer: ctx.buffers.uniform("params", packEmbedParams(first, end - first, scale)) },
-      step: { buffer: stepBuffer },
-      last_ids: { buffer: lastIds },
-      weights: {
-        buffer: ctx.upload("weights", packWeights(type, table.subarray(first * width, end * width), width)),
-      },
-      x: { buffer: x },
+      params: ctx.buffers.uniform("params", packEmbedParams(first, end - first, scale)),
+      step: stepBuffer,
+      last_ids: lastIds,
+      weights: ctx.upload("weights", packWeights(type, table.subarray(first * width, end * width), width)),
+      x: x,
     });
     ctx.dispatch(pipeline, bindGroup, embedGrid(numTokens));
   }

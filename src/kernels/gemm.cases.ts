@@ -2,6 +2,7 @@ import type { KernelCase, KernelTestContext } from "../testing/kernel-case";
 import { checkLinear, DEFAULT_SHAPE, GELU, type LinearShape, SILU } from "../testing/linear-fixture";
 import { padRows, roundWeights } from "../testing/matrices";
 import { Random } from "../testing/random";
+import { allWeightModules } from "./all-weight-modules";
 import { gemm, gemmGrid, gemmVariant, packGemmParams } from "./gemm";
 import { roundToF16 } from "./reference/float-bits";
 
@@ -22,15 +23,18 @@ async function check(ctx: KernelTestContext, run: GemmRun): Promise<void> {
   const inputs = representable(random.normalArray(numTokens * width, run.input));
   const weights = representable(roundWeights(weightType, random.normalArray(numRows * width), width));
   const x = ctx.upload("x", padRows(inputs, width, numTokens + 1));
-  const pipeline = await ctx.pipelines.get(gemm, gemmVariant(ctx.variant, run));
+  const pipeline = await ctx.pipelines.get(
+    gemm,
+    gemmVariant(ctx.variant, { boundedInput, weightModules: allWeightModules[weightType] }),
+  );
   await checkLinear(ctx, run, { inputs, weights }, async ({ step, out, slices }) => {
     for (const { weights, output } of slices) {
       const bindGroup = pipeline.bind("gemm", {
-        params: { buffer: ctx.buffers.uniform("params", packGemmParams({ ...output, width })) },
-        step: { buffer: step },
-        x: { buffer: x },
-        weights: { buffer: weights },
-        out: { buffer: out },
+        params: ctx.buffers.uniform("params", packGemmParams({ ...output, width })),
+        step: step,
+        x: x,
+        weights: weights,
+        out: out,
       });
       ctx.dispatch(pipeline, bindGroup, gemmGrid(output.numRows, numTokens));
     }

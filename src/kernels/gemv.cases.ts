@@ -5,6 +5,7 @@ import { checkLinear, DEFAULT_SHAPE, GELU, type LinearShape, SILU } from "../tes
 import { padRows, roundWeights, unpadRows } from "../testing/matrices";
 import { Random } from "../testing/random";
 import { roundUp } from "../util/math";
+import { allWeightModules } from "./all-weight-modules";
 import { type GemvTokenTile, gemv, gemvGrid, gemvVariant, type Prologue, packGemvParams } from "./gemv";
 import { rmsNorm } from "./reference/norm";
 
@@ -58,22 +59,25 @@ async function check(ctx: KernelTestContext, run: GemvRun): Promise<void> {
   norms.set(data.normWeight, 2 * stride);
   const xOut = ctx.empty("x_out", (numTokens + 1) * stride * 4);
   const shared = {
-    x: { buffer: ctx.upload("x", padRows(data.x, width, CAPACITY)) },
-    y: { buffer: ctx.upload("y", padRows(data.y, width, CAPACITY)) },
-    norms: { buffer: ctx.upload("norms", norms) },
-    x_out: { buffer: xOut },
+    x: ctx.upload("x", padRows(data.x, width, CAPACITY)),
+    y: ctx.upload("y", padRows(data.y, width, CAPACITY)),
+    norms: ctx.upload("norms", norms),
+    x_out: xOut,
   };
-  const pipeline = await ctx.pipelines.get(gemv, gemvVariant(ctx.variant, run));
+  const pipeline = await ctx.pipelines.get(
+    gemv,
+    gemvVariant(ctx.variant, { ...run, weightModules: allWeightModules[run.weightType] }),
+  );
   await checkLinear(ctx, run, data, async ({ step, out, slices }) => {
     slices.forEach(({ weights, output }, i) => {
       const offsets = { normOffset: (2 * stride) / 8, postOffset: stride / 8 };
       const params = packGemvParams({ ...output, ...offsets, eps, storesX: i === slices.length - 1 });
       const bindGroup = pipeline.bind("gemv", {
         ...shared,
-        params: { buffer: ctx.buffers.uniform("params", params) },
-        step: { buffer: step },
-        weights: { buffer: weights },
-        out: { buffer: out },
+        params: ctx.buffers.uniform("params", params),
+        step: step,
+        weights: weights,
+        out: out,
       });
       ctx.dispatch(pipeline, bindGroup, gemvGrid(output.numRows, numTokens, run.tokenTile));
     });

@@ -1,24 +1,17 @@
 import source from "../../shaders/gemv.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
 import { f32, packParams, u32 } from "../gpu/params";
+import type { WgslModule } from "../gpu/wgsl";
 import { ceilDiv } from "../util/math";
 import { epilogueValues, type LinearOutput } from "./linear";
-import {
-  activationModule,
-  gridModule,
-  normsModule,
-  rowModule,
-  stepModule,
-  type WeightType,
-  weightModules,
-} from "./modules";
+import { activationModule, gridModule, normsModule, rowModule, stepModule } from "./modules";
 import { stepPartIndex } from "./step-part";
 import { type DeviceVariant, enables, reduceModule } from "./variants";
 
 /** out [tokens, rows] = in [tokens, width] x weights [rows, width]^T for few tokens, with RMSNorm of the input folded in. */
 export const gemv = defineKernel({
   label: "gemv",
-  source: { name: "gemv.wgsl", source },
+  source,
   bindings: {
     params: "uniform",
     step: "read",
@@ -40,7 +33,8 @@ export type Prologue = "none" | "norm" | "post-norm";
 
 export interface GemvOptions {
   readonly width: number;
-  readonly weightType: WeightType;
+  /** What reads the weights' rows. */
+  readonly weightModules: readonly WgslModule[];
   readonly tokenTile: GemvTokenTile;
   readonly prologue: Prologue;
 }
@@ -59,7 +53,7 @@ export function gemvVariant(device: DeviceVariant, options: GemvOptions): Kernel
       normsModule,
       activationModule,
       reduceModule(device),
-      ...weightModules[options.weightType],
+      ...options.weightModules,
     ],
     overrides: {
       IN_WIDTH: options.width,

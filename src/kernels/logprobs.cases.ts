@@ -31,11 +31,11 @@ function matches(name: string, logits: Float32Array, numTop = 20): KernelCase {
       const sampledBuffer = ctx.upload("sampled", sampled);
       const pipeline = await ctx.pipelines.get(logprobs, logprobsVariant(ctx.variant));
       const bindGroup = pipeline.bind("logprobs", {
-        params: { buffer: ctx.buffers.uniform("params", packLogitParams(logits.length, stride, numRows + 1)) },
-        step: { buffer: buffers.step },
-        logits: { buffer: buffers.logits },
-        rows: { buffer: buffers.rows },
-        sampled: { buffer: sampledBuffer },
+        params: ctx.buffers.uniform("params", packLogitParams(logits.length, stride, numRows + 1)),
+        step: buffers.step,
+        logits: buffers.logits,
+        rows: buffers.rows,
+        sampled: sampledBuffer,
       });
       ctx.dispatch(pipeline, bindGroup, logprobsGrid(numRows + 1));
       const words = await ctx.readU32(sampledBuffer, sampled.length);

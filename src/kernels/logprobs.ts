@@ -11,7 +11,7 @@ import { type DeviceVariant, enables, reduceModule } from "./variants";
  */
 export const logprobs = defineKernel({
   label: "logprobs",
-  source: { name: "logprobs.wgsl", source },
+  source,
   bindings: { params: "uniform", step: "read", logits: "read", rows: "read", sampled: "read_write" },
   overrides: [],
 });

@@ -38,9 +38,9 @@ function matches(name: string, numRows: number, makePieces: (type: QuantType) =>
         for (const piece of pieces) {
           const params = { ...piece, type };
           const bindGroup = pipeline.bind("quantize", {
-            params: { buffer: ctx.buffers.uniform("params", packQuantizeParams(params)) },
-            source: { buffer: ctx.upload("source", sourceWords(piece)) },
-            weights: { buffer: weights },
+            params: ctx.buffers.uniform("params", packQuantizeParams(params)),
+            source: ctx.upload("source", sourceWords(piece)),
+            weights: weights,
           });
           ctx.dispatch(pipeline, bindGroup, quantizeRowsGrid(params));
           quantizePiece(new Uint8Array(expected.buffer), rowBytes, type, piece);

@@ -3,14 +3,12 @@ import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/ke
 import { packParams, u32 } from "../gpu/params";
 import { ceilDiv } from "../util/math";
 import { type FloatType, gridModule, type QuantType } from "./modules";
-
-/** Elements that share a scale. */
-export const QUANT_BLOCK = 32;
+import { QUANT_BLOCK } from "./quant-block";
 
 /** Quantizes rows of a checkpoint tensor into a Linear's layout, at a stride of rows. Bit for bit the same on every device. */
 export const quantizeRows = defineKernel({
   label: "quantize_rows",
-  source: { name: "quantize_rows.wgsl", source },
+  source,
   bindings: { params: "uniform", source: "read", weights: "read_write" },
   overrides: [],
 });

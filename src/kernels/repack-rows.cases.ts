@@ -39,9 +39,9 @@ function matches(name: string, numRows: number, copies: readonly Copy[]): Kernel
         const words = new Uint32Array(roundUp(copy.source.length, 4) / 4);
         new Uint8Array(words.buffer).set(copy.source);
         const bindGroup = pipeline.bind("repack", {
-          params: { buffer: ctx.buffers.uniform("params", packRepackParams(copy)) },
-          source: { buffer: ctx.upload("source", words) },
-          weights: { buffer: weights },
+          params: ctx.buffers.uniform("params", packRepackParams(copy)),
+          source: ctx.upload("source", words),
+          weights: weights,
         });
         ctx.dispatch(pipeline, bindGroup, repackRowsGrid(copy));
         copyRows(new Uint8Array(expected.buffer), copy);

@@ -7,7 +7,7 @@ import { gridModule } from "./modules";
 /** Copies rows of a checkpoint tensor into a Linear's layout: padded to units of eight elements, at a stride of rows. */
 export const repackRows = defineKernel({
   label: "repack_rows",
-  source: { name: "repack_rows.wgsl", source },
+  source,
   bindings: { params: "uniform", source: "read", weights: "read_write" },
   overrides: [],
 });

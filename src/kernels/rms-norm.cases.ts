@@ -41,12 +41,12 @@ async function check(ctx: KernelTestContext, run: NormRun): Promise<void> {
   const xBuffer = ctx.upload("x", padRows(x, width, numTokens + 1));
   const pipeline = await ctx.pipelines.get(rmsNorm, rmsNormVariant(ctx.variant, { width, post, gather }));
   const bindGroup = pipeline.bind("rms_norm", {
-    params: { buffer: ctx.buffers.uniform("params", packRmsNormParams((2 * stride) / 8, stride / 8, eps, "tokens")) },
-    step: { buffer: uploadStep(ctx, step) },
-    y: { buffer: ctx.upload("y", padRows(y, width, numTokens + 1)) },
-    norms: { buffer: ctx.upload("norms", norms) },
-    x: { buffer: xBuffer },
-    out: { buffer: out },
+    params: ctx.buffers.uniform("params", packRmsNormParams((2 * stride) / 8, stride / 8, eps, "tokens")),
+    step: uploadStep(ctx, step),
+    y: ctx.upload("y", padRows(y, width, numTokens + 1)),
+    norms: ctx.upload("norms", norms),
+    x: xBuffer,
+    out: out,
   });
   ctx.dispatch(pipeline, bindGroup, rmsNormGrid(numRows));
 

@@ -8,7 +8,7 @@ import { type DeviceVariant, enables, reduceModule } from "./variants";
 /** out = norm(x) * weight by row; with `post` first x += norm(y) * postWeight. Rows of `width` f32 in units of eight. */
 export const rmsNorm = defineKernel({
   label: "rms_norm",
-  source: { name: "rms_norm.wgsl", source },
+  source,
   bindings: { params: "uniform", step: "read", y: "read", norms: "read", x: "read_write", out: "read_write" },
   overrides: ["IN_WIDTH", "POST", "GATHER"],
 });

@@ -75,14 +75,14 @@ async function check(ctx: KernelTestContext, run: RopeRun): Promise<void> {
   const pipeline = await ctx.pipelines.get(ropeKvWrite, ropeKvWriteVariant(ctx.variant, run));
   const params = { layer: cache.layer, numHeads, inStride: width, qScale: Q_SCALE, eps: EPS, qNormOffset, kNormOffset };
   const bindGroup = pipeline.bind("rope_kv_write", {
-    params: { buffer: ctx.buffers.uniform("params", packRopeKvWriteParams(params)) },
-    step: { buffer: uploadStep(ctx, testStep(run.requests)) },
-    qkv: { buffer: ctx.upload("qkv", withNaN(qkv.length + width, qkv)) },
-    norms: { buffer: ctx.upload("norms", allNorms) },
-    rope: { buffer: ctx.upload("rope", ropeTable(run.rope, headDim, run.maxPositions)) },
-    block_tables: { buffer: ctx.upload("block_tables", cache.blockTables) },
-    q_out: { buffer: qOut },
-    kv: { buffer: kv },
+    params: ctx.buffers.uniform("params", packRopeKvWriteParams(params)),
+    step: uploadStep(ctx, testStep(run.requests)),
+    qkv: ctx.upload("qkv", withNaN(qkv.length + width, qkv)),
+    norms: ctx.upload("norms", allNorms),
+    rope: ctx.upload("rope", ropeTable(run.rope, headDim, run.maxPositions)),
+    block_tables: ctx.upload("block_tables", cache.blockTables),
+    q_out: qOut,
+    kv: kv,
   });
   ctx.dispatch(pipeline, bindGroup, ropeKvWriteGrid(numHeads, numKvHeads, tokens.length));
 

@@ -8,7 +8,7 @@ import { type DeviceVariant, enables, reduceModule } from "./variants";
 /** QKV rows -> normed, rotated, scaled q; normed, rotated k and v in their slots of the KV cache. */
 export const ropeKvWrite = defineKernel({
   label: "rope_kv_write",
-  source: { name: "rope_kv_write.wgsl", source },
+  source,
   bindings: {
     params: "uniform",
     step: "read",

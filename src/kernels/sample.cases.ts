@@ -52,13 +52,13 @@ async function sampleStep(
   const sampled = ctx.empty("sampled", 8 * (numDraws + 1));
   const pipeline = await ctx.pipelines.get(sample, sampleVariant(ctx.variant));
   const bindGroup = pipeline.bind("sample", {
-    params: { buffer: ctx.buffers.uniform("params", packLogitParams(numLogits, stride, adjustedRow)) },
-    step: { buffer: buffers.step },
-    logits: { buffer: buffers.logits },
-    rows: { buffer: buffers.rows },
-    last_ids: { buffer: lastIds },
-    sampled: { buffer: sampled },
-    token_counts: { buffer: buffers.tokenCounts },
+    params: ctx.buffers.uniform("params", packLogitParams(numLogits, stride, adjustedRow)),
+    step: buffers.step,
+    logits: buffers.logits,
+    rows: buffers.rows,
+    last_ids: lastIds,
+    sampled: sampled,
+    token_counts: buffers.tokenCounts,
   });
   ctx.dispatch(pipeline, bindGroup, sampleGrid(numDraws + 1));
   const results = await ctx.readU32(sampled, 2 * (numDraws + 1));

@@ -3,7 +3,7 @@ import random from "../../shaders/common/random.wgsl?raw";
 import threshold from "../../shaders/common/threshold.wgsl?raw";
 import source from "../../shaders/sample.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
-import { gridModule, stepModule } from "./modules";
+import { commonModule, gridModule, stepModule } from "./modules";
 import { logitsModule, samplingRowModule } from "./sampling-row";
 import { type DeviceVariant, enables, reduceModule } from "./variants";
 
@@ -14,7 +14,7 @@ import { type DeviceVariant, enables, reduceModule } from "./variants";
  */
 export const sample = defineKernel({
   label: "sample",
-  source: { name: "sample.wgsl", source },
+  source,
   bindings: {
     params: "uniform",
     step: "read",
@@ -36,9 +36,9 @@ export function sampleVariant(device: DeviceVariant): KernelVariant<never> {
       reduceModule(device),
       logitsModule,
       samplingRowModule,
-      { name: "common/random.wgsl", source: random },
-      { name: "common/threshold.wgsl", source: threshold },
-      { name: "common/draw.wgsl", source: draw },
+      commonModule("random", random),
+      commonModule("threshold", threshold),
+      commonModule("draw", draw),
     ],
     overrides: {},
   };

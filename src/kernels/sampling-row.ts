@@ -4,9 +4,10 @@ import { f32, packParams, u32 } from "../gpu/params";
 import type { WgslModule } from "../gpu/wgsl";
 import { adjustsLogits, hasPenalties, type SamplingParams } from "../sampling/sampling-params";
 import { CairnError } from "../util/errors";
+import { commonModule } from "./modules";
 
-export const logitsModule: WgslModule = { name: "common/logits.wgsl", source: logits };
-export const samplingRowModule: WgslModule = { name: "common/sampling_row.wgsl", source: samplingRow };
+export const logitsModule: WgslModule = commonModule("logits", logits);
+export const samplingRowModule: WgslModule = commonModule("sampling_row", samplingRow);
 
 /** Words of a row in `rows`. */
 export const SAMPLING_ROW_WORDS = 12;

@@ -28,8 +28,8 @@ function matches(name: string, updates: readonly Update[], grid?: Grid): KernelC
       const tables = ctx.empty("block_tables", numEntries * 4);
       const pipeline = await ctx.pipelines.get(updateBlockTables, updateBlockTablesVariant);
       const bindGroup = pipeline.bind("update_block_tables", {
-        step: { buffer: uploadStep(ctx, step) },
-        block_tables: { buffer: tables },
+        step: uploadStep(ctx, step),
+        block_tables: tables,
       });
       ctx.dispatch(pipeline, bindGroup, grid ?? updateBlockTablesGrid(step.numBlockTableUpdates));
       const expected = new Uint32Array(numEntries).fill(NAN_WORD);

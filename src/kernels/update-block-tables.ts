@@ -6,7 +6,7 @@ import { gridModule, stepModule } from "./modules";
 /** Writes a step's new block ids into the block tables. */
 export const updateBlockTables = defineKernel({
   label: "update_block_tables",
-  source: { name: "update_block_tables.wgsl", source },
+  source,
   bindings: { step: "read", block_tables: "read_write" },
   overrides: [],
 });

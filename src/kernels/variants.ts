@@ -1,6 +1,7 @@
 import reduceSubgroup from "../../shaders/common/reduce_subgroup.wgsl?raw";
 import reduceWorkgroup from "../../shaders/common/reduce_workgroup.wgsl?raw";
 import type { WgslModule } from "../gpu/wgsl";
+import { commonModule } from "./modules";
 
 /** What the device can do and the config allows; every kernel works in all four combinations. */
 export interface DeviceVariant {
@@ -11,8 +12,8 @@ export interface DeviceVariant {
 
 export function reduceModule(variant: DeviceVariant): WgslModule {
   return variant.subgroups
-    ? { name: "common/reduce_subgroup.wgsl", source: reduceSubgroup }
-    : { name: "common/reduce_workgroup.wgsl", source: reduceWorkgroup };
+    ? commonModule("reduce_subgroup", reduceSubgroup)
+    : commonModule("reduce_workgroup", reduceWorkgroup);
 }
 
 /** The extensions that a kernel with reductions or f16 tiles has to enable. */

@@ -1,5 +1,5 @@
 import type { ModelSource } from "../protocol/messages";
-import { CairnError, type ErrorCode } from "../util/errors";
+import { CairnError, type ErrorCode, reasonOf } from "../util/errors";
 import { ByteCursor } from "./byte-cursor";
 import { browserEnvironment, type CacheEnvironment } from "./cache/cache-environment";
 import { CachedSource, type FetchAllOptions } from "./cache/cached-source";
@@ -72,7 +72,7 @@ export class ModelFiles {
     try {
       return JSON.parse(text);
     } catch (thrown) {
-      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      const reason = reasonOf(thrown);
       const code = options.invalidCode ?? "invalid_config";
       throw new CairnError(code, `"${file}" is not JSON: ${reason}`, { file, reason }, { cause: thrown });
     }

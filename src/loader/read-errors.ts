@@ -1,4 +1,4 @@
-import { CairnError } from "../util/errors";
+import { CairnError, reasonOf } from "../util/errors";
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new CairnError("aborted", "Loading the model was aborted.", {}, { cause: signal.reason });
@@ -8,6 +8,6 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 export function toReadError(thrown: unknown, file: string, signal: AbortSignal | undefined): CairnError {
   if (thrown instanceof CairnError) return thrown;
   if (signal?.aborted) return new CairnError("aborted", "Loading the model was aborted.", {}, { cause: thrown });
-  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  const reason = reasonOf(thrown);
   return new CairnError("network", `"${file}" could not be read: ${reason}`, { file, reason }, { cause: thrown });
 }

@@ -13,14 +13,14 @@ export interface KvLayerBinding {
   readonly plane: GPUBuffer;
 }
 
-/** Everything that the layers of a model are built from. */
-export interface BuildContext {
+/** What ops are built from. */
+export interface LayerContext {
   readonly config: ModelConfig;
   readonly variant: DeviceVariant;
   readonly kvType: KvType;
   readonly buffers: Buffers;
   readonly pipelines: PipelineCache;
-  readonly weights: ModelWeights;
+  readonly weights: Pick<ModelWeights, "norms" | "normOffset">;
   readonly scratch: Scratch;
   readonly kvLayers: readonly KvLayerBinding[];
   /** The step buffer, the row state that the sampler writes, and the block tables; see runner/. */
@@ -32,4 +32,9 @@ export interface BuildContext {
   readonly gemvUpToTokens: number;
   /** Fold norms into GEMV's prologue. */
   readonly fusedNorm: boolean;
+}
+
+/** What a model is built from. */
+export interface BuildContext extends LayerContext {
+  readonly weights: ModelWeights;
 }

@@ -2,10 +2,10 @@ import { type Buffers, USAGE } from "../gpu/buffers";
 import type { ComputePipeline, Grid } from "../gpu/kernel";
 import type { PipelineCache } from "../gpu/pipeline-cache";
 import type { FloatType, WeightType } from "../kernels/modules";
-import { packQuantizeParams, quantizeRows, quantizeRowsGrid, quantizeRowsVariant } from "../kernels/quantize-rows";
 import { packRepackParams, repackRows, repackRowsGrid, repackRowsVariant } from "../kernels/repack-rows";
 import { assert } from "../util/errors";
 import { roundUp } from "../util/math";
+import type { Quantization } from "./quantization";
 import { isQuantType, weightRowBytes } from "./weight-layout";
 
 /** Rows [sourceRow, sourceRow + numRows) of what is staged, and where they go: to `firstRow`, `rowStep` apart. */
@@ -16,39 +16,42 @@ export interface RowRange {
   readonly rowStep: number;
 }
 
-interface Pipelines {
-  readonly repack: ComputePipeline<typeof repackRows.bindings>;
-  /** Null where no Linear is quantized. */
-  readonly quantize: ComputePipeline<typeof quantizeRows.bindings> | null;
+type RowPipeline = ComputePipeline<typeof repackRows.bindings>;
+
+interface Quantizer extends Quantization {
+  readonly pipeline: RowPipeline;
 }
 
 /** Writes rows of a checkpoint into the layout of a Linear on the GPU, quantized or as they are. */
 export class RowWriter {
   readonly #device: GPUDevice;
   readonly #buffers: Buffers;
-  readonly #pipelines: Pipelines;
+  readonly #repack: RowPipeline;
+  /** Null where no Linear is quantized. */
+  readonly #quantizer: Quantizer | null;
   readonly #params: GPUBuffer;
   #staging: GPUBuffer | null = null;
 
-  private constructor(device: GPUDevice, buffers: Buffers, pipelines: Pipelines) {
+  private constructor(device: GPUDevice, buffers: Buffers, repack: RowPipeline, quantizer: Quantizer | null) {
     this.#device = device;
     this.#buffers = buffers;
-    this.#pipelines = pipelines;
+    this.#repack = repack;
+    this.#quantizer = quantizer;
     this.#params = buffers.create("rows.params", 32, USAGE.UNIFORM | USAGE.COPY_DST);
   }
 
-  /** `types`: those of the Linears to come. */
+  /** `quantization`: null where no Linear to come is quantized. */
   static async create(
     device: GPUDevice,
     buffers: Buffers,
     pipelines: PipelineCache,
-    types: readonly WeightType[],
+    quantization: Quantization | null,
   ): Promise<RowWriter> {
-    const [repack, quantize] = await Promise.all([
+    const [repack, pipeline] = await Promise.all([
       pipelines.get(repackRows, repackRowsVariant),
-      types.some(isQuantType) ? pipelines.get(quantizeRows, quantizeRowsVariant) : null,
+      quantization && pipelines.get(quantization.kernel, quantization.variant),
     ]);
-    return new RowWriter(device, buffers, { repack, quantize });
+    return new RowWriter(device, buffers, repack, quantization && pipeline && { ...quantization, pipeline });
   }
 
   /** The source of the writes that follow; the bytes may be reused after the call. */
@@ -68,15 +71,15 @@ export class RowWriter {
 
   /** Staged rows of `width` elements into rows of `type`; unless that is quantized it must be `sourceType`. */
   write(weights: GPUBuffer, type: WeightType, sourceType: FloatType, width: number, rows: RowRange): void {
-    const { repack, quantize } = this.#pipelines;
     if (isQuantType(type)) {
-      assert(quantize, "no Linear was to be quantized");
+      assert(this.#quantizer, "no Linear was to be quantized");
+      const { pipeline, packParams, grid } = this.#quantizer;
       const params = { ...rows, width, sourceType, type };
-      this.#dispatch(quantize, weights, packQuantizeParams(params), quantizeRowsGrid(params));
+      this.#dispatch(pipeline, weights, packParams(params), grid(params));
     } else {
       const rowBytes = width * (sourceType === "f32" ? 4 : 2);
       const params = { ...rows, rowBytes, rowWords: weightRowBytes(type, width) / 4 };
-      this.#dispatch(repack, weights, packRepackParams(params), repackRowsGrid(params));
+      this.#dispatch(this.#repack, weights, packRepackParams(params), repackRowsGrid(params));
     }
   }
 
@@ -88,7 +91,7 @@ export class RowWriter {
   }
 
   #dispatch(
-    { label, pipeline, bind }: ComputePipeline<typeof repackRows.bindings>,
+    { label, pipeline, bind }: RowPipeline,
     weights: GPUBuffer,
     params: Uint32Array<ArrayBuffer>,
     grid: Grid,
@@ -97,8 +100,8 @@ export class RowWriter {
     const commands = this.#device.createCommandEncoder({ label });
     const pass = commands.beginComputePass({ label });
     pass.setPipeline(pipeline);
-    const source = { buffer: this.#staging as GPUBuffer };
-    pass.setBindGroup(0, bind(label, { params: { buffer: this.#params }, source, weights: { buffer: weights } }));
+    const source = this.#staging as GPUBuffer;
+    pass.setBindGroup(0, bind(label, { params: this.#params, source, weights: weights }));
     pass.dispatchWorkgroups(...grid);
     pass.end();
     this.#device.queue.submit([commands.finish()]);

@@ -1,5 +1,5 @@
 import type { FloatType, QuantType, WeightType } from "../kernels/modules";
-import { QUANT_BLOCK } from "../kernels/quantize-rows";
+import { QUANT_BLOCK } from "../kernels/quant-block";
 import type { TensorInfo } from "../loader/weight-map";
 import { CairnError } from "../util/errors";
 import { ceilDiv, roundUp } from "../util/math";

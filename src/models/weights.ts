@@ -1,11 +1,13 @@
 import type { Buffers } from "../gpu/buffers";
 import type { PipelineCache } from "../gpu/pipeline-cache";
-import type { FloatType, WeightType } from "../kernels/modules";
+import type { WgslModule } from "../gpu/wgsl";
+import { type FloatType, floatWeightModules, type WeightType } from "../kernels/modules";
 import type { WeightPiece } from "../loader/weight-map";
 import { assert } from "../util/errors";
 import { decodeFloats } from "../util/float-bits";
 import { roundUp } from "../util/math";
 import type { ModelConfig } from "./config";
+import type { Quantization } from "./quantization";
 import { RowWriter } from "./row-writer";
 import { isQuantType, type LinearLayout, type WeightLayout } from "./weight-layout";
 import { allNorms, type LinearPlan, type NormPlan, type WeightPlan } from "./weight-plan";
@@ -23,6 +25,8 @@ export interface Linear {
   readonly width: number;
   readonly numRows: number;
   readonly type: WeightType;
+  /** What reads its rows in a shader. */
+  readonly weightModules: readonly WgslModule[];
   readonly slices: readonly LinearSlice[];
 }
 
@@ -61,7 +65,7 @@ export class ModelWeights {
     this.norms = buffers.storage("norms", normBytes(plan));
   }
 
-  /** Allocates all matrices. Rejects with `out_of_memory`. */
+  /** Allocates all matrices. `quantization`: needed where one of them is quantized. Rejects with `out_of_memory`. */
   static async allocate(
     device: GPUDevice,
     buffers: Buffers,
@@ -69,13 +73,14 @@ export class ModelWeights {
     config: ModelConfig,
     plan: WeightPlan,
     layout: WeightLayout,
+    quantization: Quantization | null,
     maxBindingBytes: number,
   ): Promise<ModelWeights> {
-    const types = [...layout.linears.values()].map(({ type }) => type);
-    const writer = await RowWriter.create(device, buffers, pipelines, types);
+    const writer = await RowWriter.create(device, buffers, pipelines, quantization);
+    const weightModules = { ...floatWeightModules, ...quantization?.weightModules };
     const linears = new Map<LinearPlan, Linear>();
     for (const [linearPlan, linearLayout] of layout.linears) {
-      linears.set(linearPlan, await allocateLinear(buffers, linearLayout, maxBindingBytes));
+      linears.set(linearPlan, await allocateLinear(buffers, linearLayout, weightModules, maxBindingBytes));
     }
     return new ModelWeights(device, buffers, writer, linears, plan, config);
   }
@@ -132,8 +137,14 @@ export class ModelWeights {
   }
 }
 
-async function allocateLinear(buffers: Buffers, layout: LinearLayout, maxBindingBytes: number): Promise<Linear> {
-  const { plan, type, numRows, rowBytes } = layout;
+async function allocateLinear(
+  buffers: Buffers,
+  { plan, type, numRows, rowBytes }: LinearLayout,
+  modules: Partial<Record<WeightType, readonly WgslModule[]>>,
+  maxBindingBytes: number,
+): Promise<Linear> {
+  const weightModules = modules[type];
+  assert(weightModules, `nothing reads ${type}`);
   // An even number of rows, so that a slice never parts a gate from its up.
   const maxRows = Math.floor(maxBindingBytes / rowBytes / 2) * 2;
   const slices: LinearSlice[] = [];
@@ -141,7 +152,7 @@ async function allocateLinear(buffers: Buffers, layout: LinearLayout, maxBinding
     const rows = Math.min(maxRows, numRows - firstRow);
     slices.push({ buffer: await buffers.large(plan.name, rows * rowBytes), firstRow, numRows: rows });
   }
-  return { name: plan.name, width: plan.width, numRows, type, slices };
+  return { name: plan.name, width: plan.width, numRows, type, weightModules, slices };
 }
 
 function rowTargets(linears: ReadonlyMap<LinearPlan, Linear>): Map<string, RowTarget> {

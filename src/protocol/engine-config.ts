@@ -38,6 +38,8 @@ export interface EngineConfig {
   readonly useF16: boolean;
   /** Use subgroup operations where the device has them. */
   readonly useSubgroups: boolean;
+  /** Compare every kernel with known answers at the first load on a device, and switch off what computes wrong results. */
+  readonly useSelfTest: boolean;
   /** Norm and the matmul behind it in one kernel. */
   readonly useFusedNorm: boolean;
   /** Matmuls over at most this many tokens take the GEMV kernel; 0 switches it off. */

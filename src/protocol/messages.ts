@@ -72,7 +72,10 @@ export interface EngineInfo {
   readonly hasChatTemplate: boolean;
   readonly adapter: { readonly vendor: string; readonly architecture: string; readonly description: string };
   readonly features: { readonly f16: boolean; readonly subgroups: boolean };
-  /** What the model's files ask for and Cairn does not do, and why they are not kept; in sentences for a person, usually none. */
+  /**
+   * What the GPU computed wrongly and Cairn switched off, what the model's files ask for and Cairn does not do, and why they are
+   * not kept; in sentences for a person, usually none.
+   */
   readonly warnings: readonly string[];
 }
 
@@ -159,17 +162,27 @@ export type GenerateCommand = { readonly kind: "abort" };
 /** What `identify` answers. */
 export const ENGINE_WORKER_NAME = "cairn-engine";
 
+/** Parts of the engine that are loaded only where they are needed; scripts/worker-source-plugin.ts makes a script of each. */
+export type PartName = "selfTest" | "quantization" | "profiler";
+
+/** Resolves with the text of a part's script. */
+export type PartSource = (name: PartName) => Promise<string>;
+
 /** The worker's face to the page (Comlink). Errors cross as WireError and are CairnError on both sides. */
 export interface EngineWorkerApi {
   /** Answers at once, so that the page can tell the engine's worker from another script. */
   identify(): Promise<typeof ENGINE_WORKER_NAME>;
   /** Tells what `init` would take, and makes nothing. `cancel` ends the planning when a message arrives on it. */
   plan(init: EngineInit, cancel: MessagePort): Promise<MemoryPlan>;
-  /** `onProgress` is a Comlink proxy. `cancel` aborts the load when a message arrives on it. */
+  /**
+   * `onProgress` and `partSource` are Comlink proxies; the latter is null for a worker that has all its parts. `cancel` aborts the
+   * load when a message arrives on it.
+   */
   init(
     init: EngineInit,
     onProgress: ((progress: LoadProgress) => void) | null,
     cancel: MessagePort | null,
+    partSource: PartSource | null,
   ): Promise<EngineInfo>;
   /** Starts a generation; events flow over `port`. Resolves when the request was accepted; never rejects (failures are `error` events). */
   generate(request: GenerateRequest, port: MessagePort): Promise<void>;

@@ -58,6 +58,7 @@ async function makeRunner(parts: Partial<GpuModelRunnerParts> = {}): Promise<Gpu
     maxInFlightSteps: 2,
     transfers: rig.transfers,
     profiler: null,
+    drawStep: null,
     observeLogits: null,
     observeSteps: null,
     ...parts,

@@ -10,13 +10,13 @@ import { logitsStride } from "../models/scratch";
 import type { Op, StepShape } from "../models/step-shape";
 import type { StepTransfers, TransferResult } from "../offload/transfer-job";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
-import { assert, CairnError } from "../util/errors";
+import { assert, CairnError, reasonOf } from "../util/errors";
 import { failTransfers, type KvTransfers } from "./kv-transfers";
 import { ReadbackRing } from "./readback-ring";
 import { Sampler, type StepSampling } from "./sampler";
 import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
-import { drawStep, type StepObserver } from "./step-trace";
+import type { drawStep, StepObserver } from "./step-trace";
 import { SubmitPacer } from "./submit-pacer";
 
 /** How long a device that refused a map has to say that it was lost. */
@@ -42,6 +42,8 @@ export interface GpuModelRunnerParts {
   /** Null where nothing is offloaded: no step has transfers then. */
   readonly transfers: KvTransfers | null;
   readonly profiler: Profiler | null;
+  /** Shows each step in the performance panel; null where nothing is profiled. */
+  readonly drawStep: typeof drawStep | null;
   readonly observeLogits: LogitsObserver | null;
   readonly observeSteps: StepObserver | null;
 }
@@ -83,8 +85,8 @@ export class GpuModelRunner {
     this.#updateTables = {
       pipeline: tables,
       bindGroup: tables.bind("update_block_tables", {
-        step: { buffer: state.step },
-        block_tables: { buffer: state.blockTables },
+        step: state.step,
+        block_tables: state.blockTables,
       }),
     };
   }
@@ -157,7 +159,7 @@ export class GpuModelRunner {
   #landed(output: SchedulerOutput, { numTokens }: StepShape, submittedMs: number): void {
     const landedMs = performance.now();
     this.#pacer.finished({ numStages: this.#parts.stages.length, numTokens, submittedMs, landedMs });
-    if (this.#parts.profiler) drawStep(output, submittedMs, landedMs);
+    this.#parts.drawStep?.(output, submittedMs, landedMs);
     this.#observe("landed", output);
   }
 
@@ -192,7 +194,7 @@ export class GpuModelRunner {
     // A lost device refuses maps before it says that it is lost; one that is not lost never says so.
     await Promise.race([this.#parts.gpu.device.lost, delay(DEVICE_LOSS_NOTICE_MS)]);
     this.#throwIfFailed();
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     const message = `The step's result could not be read: ${reason}`;
     throw new CairnError("gpu_error", message, { label: "sampled.readback" }, { cause });
   }

@@ -1,6 +1,6 @@
 import type { Buffers } from "../gpu/buffers";
 import type { Encoder } from "../gpu/encoder";
-import type { Bindings, BufferRange, ComputePipeline, Kernel, KernelVariant } from "../gpu/kernel";
+import type { Bindings, ComputePipeline, Kernel, KernelVariant } from "../gpu/kernel";
 import type { PipelineCache } from "../gpu/pipeline-cache";
 import {
   adjustLogits,
@@ -128,6 +128,5 @@ async function makeStage<B extends Bindings>(
   buffers: Readonly<Record<keyof B, GPUBuffer>>,
 ): Promise<Stage> {
   const pipeline = await pipelines.get(kernel, variant);
-  const resources = Object.fromEntries(Object.entries<GPUBuffer>(buffers).map(([name, buffer]) => [name, { buffer }]));
-  return { pipeline, bindGroup: pipeline.bind(kernel.label, resources as Record<keyof B, BufferRange>) };
+  return { pipeline, bindGroup: pipeline.bind(kernel.label, buffers) };
 }

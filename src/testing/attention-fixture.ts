@@ -74,10 +74,10 @@ export function makeAttentionBatch(run: AttentionRun, prefillTileTokens: number)
 export function uploadAttentionBatch(ctx: KernelTestContext, { step, kv, q }: AttentionBatch) {
   const rowElements = q.length / step.shape.numTokens;
   return {
-    step: { buffer: uploadStep(ctx, step) },
-    q: { buffer: ctx.upload("q", withNaN(q.length + rowElements, q)) },
-    block_tables: { buffer: ctx.upload("block_tables", kv.blockTables) },
-    kv: { buffer: ctx.upload("kv", kv.words) },
-    out: { buffer: ctx.empty("out", (q.length + rowElements) * 4) },
+    step: uploadStep(ctx, step),
+    q: ctx.upload("q", withNaN(q.length + rowElements, q)),
+    block_tables: ctx.upload("block_tables", kv.blockTables),
+    kv: ctx.upload("kv", kv.words),
+    out: ctx.empty("out", (q.length + rowElements) * 4),
   };
 }

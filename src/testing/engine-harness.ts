@@ -4,6 +4,7 @@ import { BLOCK_SIZE } from "../kv/geometry";
 import type { EngineInit } from "../protocol/messages";
 import { engineOver, generateGreedy, type OpenEngine, untilIdle } from "./engine-over";
 import type { GoldenBounds, GoldenJob, GoldenMode } from "./golden-job";
+import { loadPart } from "./lazy-parts";
 import { logitRows } from "./logit-rows";
 
 /** An engine whose logits can be seen, driven by ids. */
@@ -22,6 +23,7 @@ export class EngineHarness {
     const parts = await loadEngineParts(init, {
       gpu,
       onProgress: () => {},
+      loadPart,
       signal: new AbortController().signal,
       observeLogits: (output, logits) => {
         for (const [requestId, row] of logitRows(output, logits)) {

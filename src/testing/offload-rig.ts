@@ -6,6 +6,7 @@ import type { EngineInit, GenerateEvent } from "../protocol/messages";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
 import { engineOver, type GreedyOutcome, generateGreedy, type OpenEngine, untilIdle } from "./engine-over";
+import { loadPart } from "./lazy-parts";
 import { logitRows } from "./logit-rows";
 import { WatchedGpu } from "./watched-gpu";
 
@@ -50,6 +51,7 @@ export class OffloadRig {
     const parts = await loadEngineParts(init, {
       gpu: watched.gpu,
       onProgress: () => {},
+      loadPart,
       signal: new AbortController().signal,
       delayMap: () => rig.#delayMap(),
       observeLogits: (output, rows) => {

@@ -4,6 +4,7 @@ import type { StepEvent } from "../runner/step-trace";
 import type { SchedulerStats } from "../scheduler/scheduler-stats";
 import { engineOver, type GreedyOutcome, generateGreedy, numComputedFor, untilIdle } from "./engine-over";
 import type { GoldenJob } from "./golden-job";
+import { loadPart } from "./lazy-parts";
 
 export interface SharedPrefixReport {
   /** Each from an empty cache. */
@@ -47,6 +48,7 @@ export class SchedulerScenarios {
     const parts = await loadEngineParts(init, {
       gpu,
       onProgress: () => {},
+      loadPart,
       signal: new AbortController().signal,
       observeSteps: (event) => events.push(event),
     });

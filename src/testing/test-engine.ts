@@ -1,10 +1,12 @@
 import { expect } from "vitest";
+import type { VerdictMemory } from "../engine/device-verdict";
 import type { Engine } from "../engine/engine";
 import { loadEngine } from "../engine/load-engine";
 import type { EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
 import type { LogitsObserver } from "../runner/gpu-model-runner";
 import type { WireError } from "../util/errors";
 import { type CertainCase, filesSource, readCertainCases, readDemoModel } from "./demo-model";
+import { loadPart } from "./lazy-parts";
 
 export const DEMO_MODEL = readDemoModel();
 export const [GREETING, ...OTHER_CASES]: CertainCase[] = readCertainCases();
@@ -13,6 +15,8 @@ export interface LoadHooks {
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
   readonly observeLogits?: LogitsObserver;
+  /** With it, the self-test runs. */
+  readonly verdicts?: VerdictMemory;
 }
 
 /** Without the GEMVs over several tokens a software adapter is ready sooner. */
@@ -27,6 +31,8 @@ export function loadTestEngine(gpu: GPU, init: Partial<EngineInit> = {}, hooks: 
       onProgress: hooks.onProgress ?? (() => {}),
       signal: hooks.signal ?? new AbortController().signal,
       observeLogits: hooks.observeLogits,
+      verdicts: hooks.verdicts,
+      loadPart,
     },
   );
 }

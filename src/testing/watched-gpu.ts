@@ -15,6 +15,7 @@ export class WatchedGpu {
   readonly devices: GPUDevice[] = [];
   readonly #options: WatchedGpuOptions;
   readonly #bufferBytes = new Map<GPUBuffer, number>();
+  readonly #labelsMade: string[] = [];
   #numLiveDevices = 0;
 
   constructor(gpu: GPU, options: WatchedGpuOptions = {}) {
@@ -44,6 +45,11 @@ export class WatchedGpu {
   /** Labels of the buffers that nobody destroyed, in the order of their making. */
   get bufferLabels(): string[] {
     return [...this.#bufferBytes.keys()].map(({ label }) => label);
+  }
+
+  /** Buffers that were ever made under labels with this beginning. */
+  numBuffersMade(labelStart: string): number {
+    return this.#labelsMade.filter((label) => label.startsWith(labelStart)).length;
   }
 
   /** Bytes of the buffers that nobody destroyed, by label. */
@@ -85,6 +91,7 @@ export class WatchedGpu {
 
   #watchBuffer(buffer: GPUBuffer, bytes: number): void {
     this.#bufferBytes.set(buffer, bytes);
+    this.#labelsMade.push(buffer.label);
     const destroy = buffer.destroy.bind(buffer);
     buffer.destroy = () => {
       this.#bufferBytes.delete(buffer);

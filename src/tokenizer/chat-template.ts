@@ -1,6 +1,6 @@
 import { parse, tokenize } from "@huggingface/jinja";
 import type { ChatMessage } from "../protocol/messages";
-import { CairnError } from "../util/errors";
+import { CairnError, reasonOf } from "../util/errors";
 import { isRecord } from "../util/json";
 import { renderTemplate } from "./template-interpreter";
 import type { Tokenizer } from "./tokenizer";
@@ -50,7 +50,7 @@ export class ChatTemplate {
         documents: null,
       });
     } catch (thrown) {
-      const reason = thrown instanceof Error ? thrown.message : String(thrown);
+      const reason = reasonOf(thrown);
       const message = `The model's chat template failed: ${reason}`;
       throw new CairnError("chat_template", message, { reason }, { cause: thrown });
     }

@@ -96,6 +96,11 @@ describe("what templates use works as in Jinja", () => {
     ],
     ["{{ 'a\nb' | indent(2) }}{{ [1] | tojson(indent=1) }}{{ x | default(1000) }}", "a\n  b[\n 1\n]1000"],
     ["{{ strftime_now('%%%Y') | length }}", "5"],
+    // In English, whatever language the reader has.
+    [
+      "{{ strftime_now('%B %b') in ['January Jan', 'February Feb', 'March Mar', 'April Apr', 'May May', 'June Jun', 'July Jul', 'August Aug', 'September Sep', 'October Oct', 'November Nov', 'December Dec'] }}",
+      "true",
+    ],
   ])("%s", (source, text) => {
     expect(render(source)).toBe(text);
   });

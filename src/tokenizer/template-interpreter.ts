@@ -125,10 +125,10 @@ function range(...bounds: unknown[]): number[] {
   return Array.from({ length }, (_, index) => start + index * step);
 }
 
-/** The parts of Python's strftime that templates use, in the reader's own language. */
+/** The parts of Python's strftime that templates use; months in English, as models were trained on, whatever the reader's language. */
 function formatDate(date: Date, format: string): string {
   const twoDigits = (count: number) => String(count).padStart(2, "0");
-  const month = (width: "long" | "short") => date.toLocaleDateString(undefined, { month: width });
+  const month = (width: "long" | "short") => date.toLocaleDateString("en", { month: width });
   const parts: Readonly<Record<string, string>> = {
     "%Y": String(date.getFullYear()),
     "%m": twoDigits(date.getMonth() + 1),

@@ -1,5 +1,5 @@
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
-import { CairnError } from "../util/errors";
+import { CairnError, reasonOf } from "../util/errors";
 import { briefJson, briefValue, isRecord } from "../util/json";
 import { checkTokenizerJson } from "./check-tokenizer";
 import { pieceBytes } from "./piece-bytes";
@@ -104,7 +104,7 @@ function orInvalid<T>(call: () => T): T {
     return call();
   } catch (thrown) {
     if (thrown instanceof CairnError) throw thrown;
-    throw invalidTokenizer(thrown instanceof Error ? thrown.message : String(thrown), thrown);
+    throw invalidTokenizer(reasonOf(thrown), thrown);
   }
 }
 

@@ -27,6 +27,7 @@ export type ErrorCode =
   | "out_of_memory" // data: { neededBytes, availableBytes, ... }
   | "device_limit" // the model needs more than a limit of the device; data: { limit, needed, available }
   | "device_lost" // data: { reason }
+  | "device_incorrect" // the GPU computes wrong results, however the kernels are compiled; data: { kernel, error }
   | "gpu_error" // a shader or an API call was refused; always our fault; data: { label }
   // The engine
   | "disposed" // used after dispose()
@@ -69,6 +70,11 @@ export function toWireError(thrown: unknown): WireError {
   }
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   return { code: "internal", message: error.message, data: { name: error.name }, stack: error.stack };
+}
+
+/** What a thrown value says, in words. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 /** Throws an `internal` error unless an invariant holds. The message is only built on failure. */

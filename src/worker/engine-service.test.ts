@@ -51,7 +51,7 @@ describe("EngineService", () => {
   it("rejects init with no_webgpu where there is no GPU", async () => {
     const load = vi.fn();
     const service = serviceOf({ gpu: null, load });
-    await expect(service.init(INIT, null, null)).rejects.toMatchObject({ code: "no_webgpu" });
+    await expect(service.init(INIT, null, null, null)).rejects.toMatchObject({ code: "no_webgpu" });
     expect(load).not.toHaveBeenCalled();
   });
 
@@ -59,9 +59,9 @@ describe("EngineService", () => {
     const gpu = { name: "gpu" };
     const load = vi.fn(async () => new FakeEngine());
     const service = serviceOf({ gpu, load });
-    expect(await service.init(INIT, null, null)).toEqual(FAKE_INFO);
+    expect(await service.init(INIT, null, null, null)).toEqual(FAKE_INFO);
     expect(load).toHaveBeenCalledExactlyOnceWith(INIT, expect.objectContaining({ gpu }));
-    await expect(service.init(INIT, null, null)).rejects.toMatchObject({ code: "internal" });
+    await expect(service.init(INIT, null, null, null)).rejects.toMatchObject({ code: "internal" });
   });
 
   it("disposes of an engine that was ready only after the cancel message", async () => {
@@ -73,7 +73,7 @@ describe("EngineService", () => {
       return engine;
     };
     const service = serviceOf({ gpu: {}, load });
-    await expect(service.init(INIT, null, port2)).rejects.toMatchObject({ code: "aborted" });
+    await expect(service.init(INIT, null, port2, null)).rejects.toMatchObject({ code: "aborted" });
     expect(engine.numDisposals).toBe(1);
   });
 
@@ -81,7 +81,7 @@ describe("EngineService", () => {
     const load = (_: unknown, { signal }: { signal: AbortSignal }) =>
       new Promise<FakeEngine>((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("any"))));
     const service = serviceOf({ gpu: {}, load });
-    const rejection = expect(service.init(INIT, null, null)).rejects.toMatchObject({ code: "disposed" });
+    const rejection = expect(service.init(INIT, null, null, null)).rejects.toMatchObject({ code: "disposed" });
     await service.dispose();
     await rejection;
   });
@@ -89,7 +89,7 @@ describe("EngineService", () => {
   it("sends events over the request's port and takes aborts from it", async () => {
     const engine = new FakeEngine();
     const service = serviceOf({ gpu: {}, load: async () => engine });
-    await service.init(INIT, null, null);
+    await service.init(INIT, null, null, null);
     const { port1, port2 } = channel();
     const events = receive(port1);
     await service.generate(REQUEST, port2);
@@ -108,7 +108,7 @@ describe("EngineService", () => {
       gpu: {},
       load: () => Promise.reject(new CairnError("no_adapter", "none")),
     });
-    await expect(failing.init(INIT, null, null)).rejects.toMatchObject({ code: "no_adapter" });
+    await expect(failing.init(INIT, null, null, null)).rejects.toMatchObject({ code: "no_adapter" });
     const fresh = serviceOf({ gpu: {}, load: async () => new FakeEngine() });
     for (const [service, code] of [
       [failing, "no_adapter"],
@@ -124,7 +124,7 @@ describe("EngineService", () => {
   it("disposes of the engine, also twice and before init", async () => {
     const engine = new FakeEngine();
     const service = serviceOf({ gpu: {}, load: async () => engine });
-    await service.init(INIT, null, null);
+    await service.init(INIT, null, null, null);
     await service.dispose();
     await service.dispose();
     expect(engine.numDisposals).toBe(2);
@@ -136,7 +136,7 @@ describe("EngineService", () => {
     const engine = new FakeEngine();
     let finishLoad: (loaded: FakeEngine) => void = () => {};
     const service = serviceOf({ gpu: {}, load: () => new Promise((resolve) => (finishLoad = resolve)) });
-    const init = service.init(INIT, null, null);
+    const init = service.init(INIT, null, null, null);
     const stats = service.kvStats();
     finishLoad(engine);
     await init;
@@ -211,14 +211,14 @@ describe("EngineService", () => {
     it("with what the load threw", async () => {
       const load = () => Promise.reject(new CairnError("no_adapter", "none"));
       const service = serviceOf({ gpu: {}, load });
-      await expect(service.init(INIT, null, null)).rejects.toMatchObject({ code: "no_adapter" });
+      await expect(service.init(INIT, null, null, null)).rejects.toMatchObject({ code: "no_adapter" });
       await expect(call(service)).rejects.toMatchObject({ code: "no_adapter", message: "none" });
     });
 
     it("after dispose, and reaches the engine no more", async () => {
       const engine = new FakeEngine();
       const service = serviceOf({ gpu: {}, load: async () => engine });
-      await service.init(INIT, null, null);
+      await service.init(INIT, null, null, null);
       await service.dispose();
       await expect(call(service)).rejects.toMatchObject({ code: "disposed" });
       expect([engine.cleared, engine.prefetches]).toEqual([[], []]);

@@ -9,6 +9,7 @@ import {
   type GenerateEvent,
   type GenerateRequest,
   type LoadProgress,
+  type PartSource,
 } from "../protocol/messages";
 import { assert, CairnError, toWireError } from "../util/errors";
 
@@ -28,7 +29,12 @@ export interface EngineServiceOptions<Device> {
   readonly gpu: Device | null;
   load(
     init: EngineInit,
-    context: { gpu: Device; onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
+    context: {
+      gpu: Device;
+      onProgress: (progress: LoadProgress) => void;
+      signal: AbortSignal;
+      partSource: PartSource | null;
+    },
   ): Promise<ServedEngine>;
   plan(init: EngineInit, context: { gpu: Device; signal: AbortSignal }): Promise<MemoryPlan>;
 }
@@ -59,9 +65,15 @@ export class EngineService<Device> implements EngineWorkerApi {
     init: EngineInit,
     onProgress: ((progress: LoadProgress) => void) | null,
     cancel: MessagePort | null,
+    partSource: PartSource | null,
   ): Promise<EngineInfo> {
     assert(!this.#engine, "the engine was initialized twice");
-    this.#engine = this.#begin(cancel, (gpu, signal) => this.#load(init, gpu, onProgress ?? (() => {}), signal));
+    this.#engine = this.#begin(cancel, async (gpu, signal) => {
+      const context = { gpu, onProgress: onProgress ?? (() => {}), signal, partSource };
+      const engine = await this.#options.load(init, context);
+      if (signal.aborted) engine.dispose();
+      return engine;
+    });
     return (await this.#engine).info;
   }
 
@@ -102,17 +114,6 @@ export class EngineService<Device> implements EngineWorkerApi {
     const engine = await this.#engine;
     if (this.#isDisposed) throw new CairnError("disposed", "The engine was disposed.");
     assert(engine, "a call came before the engine was initialized");
-    return engine;
-  }
-
-  async #load(
-    init: EngineInit,
-    gpu: Device,
-    onProgress: (progress: LoadProgress) => void,
-    signal: AbortSignal,
-  ): Promise<ServedEngine> {
-    const engine = await this.#options.load(init, { gpu, onProgress, signal });
-    if (signal.aborted) engine.dispose();
     return engine;
   }
 

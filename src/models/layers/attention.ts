@@ -17,14 +17,14 @@ import {
 } from "../../kernels/attention-prefill";
 import { NO_WINDOW } from "../../kernels/kv-layer";
 import { packRopeKvWriteParams, ropeKvWrite, ropeKvWriteGrid, ropeKvWriteVariant } from "../../kernels/rope-kv-write";
-import type { BuildContext } from "../build-context";
+import type { LayerContext } from "../build-context";
 import { maxSplits } from "../scratch";
 import type { Op } from "../step-shape";
 import type { LayerPlan } from "../weight-plan";
 
 /** scratch.qkv -> scratch.query and the KV cache. `rope` is the layer's table. */
 export async function buildRopeKvWrite(
-  context: BuildContext,
+  context: LayerContext,
   layer: number,
   plan: LayerPlan,
   rope: GPUBuffer,
@@ -46,21 +46,21 @@ export async function buildRopeKvWrite(
   });
   const label = `rope_kv_write.layer${layer}`;
   const bindGroup = pipeline.bind(label, {
-    params: { buffer: context.buffers.uniform(`${label}.params`, params) },
-    step: { buffer: context.step },
-    qkv: { buffer: scratch.qkv },
-    norms: { buffer: weights.norms },
-    rope: { buffer: rope },
-    block_tables: { buffer: context.blockTables },
-    q_out: { buffer: scratch.query },
-    kv: { buffer: context.kvLayers[layer].plane },
+    params: context.buffers.uniform(`${label}.params`, params),
+    step: context.step,
+    qkv: scratch.qkv,
+    norms: weights.norms,
+    rope: rope,
+    block_tables: context.blockTables,
+    q_out: scratch.query,
+    kv: context.kvLayers[layer].plane,
   });
   return (encoder, step) =>
     encoder.dispatch(pipeline, bindGroup, ropeKvWriteGrid(numHeads, numKvHeads, step.numTokens));
 }
 
 /** scratch.query over the KV cache -> scratch.attention: single tokens by split decoding, chunks by tiles. */
-export async function buildAttention(context: BuildContext, layer: number): Promise<Op> {
+export async function buildAttention(context: LayerContext, layer: number): Promise<Op> {
   const window = context.config.layers[layer].window ?? NO_WINDOW;
   const [decode, prefill] = await Promise.all([
     buildDecode(context, layer, window),
@@ -72,12 +72,12 @@ export async function buildAttention(context: BuildContext, layer: number): Prom
   };
 }
 
-function attentionOptions({ config, kvType }: BuildContext): AttentionOptions {
+function attentionOptions({ config, kvType }: LayerContext): AttentionOptions {
   const { headDim, numHeads, numKvHeads } = config;
   return { headDim, numHeads, numKvHeads, kvType };
 }
 
-async function buildDecode(context: BuildContext, layer: number, window: number): Promise<Op> {
+async function buildDecode(context: LayerContext, layer: number, window: number): Promise<Op> {
   const { scratch, pipelines, buffers } = context;
   const options = attentionOptions(context);
   const { numHeads } = options;
@@ -89,20 +89,20 @@ async function buildDecode(context: BuildContext, layer: number, window: number)
   const { params: layerParams, plane } = context.kvLayers[layer];
   const splitParams = packAttentionDecodeParams({ ...params, layer: layerParams });
   const splitGroup = split.bind(`attention_decode.layer${layer}`, {
-    params: { buffer: buffers.uniform(`attention_decode.layer${layer}.params`, splitParams) },
-    step: { buffer: context.step },
-    q: { buffer: scratch.query },
-    block_tables: { buffer: context.blockTables },
-    kv: { buffer: plane },
-    partial_out: { buffer: scratch.partialOut },
-    partial_stats: { buffer: scratch.partialStats },
+    params: buffers.uniform(`attention_decode.layer${layer}.params`, splitParams),
+    step: context.step,
+    q: scratch.query,
+    block_tables: context.blockTables,
+    kv: plane,
+    partial_out: scratch.partialOut,
+    partial_stats: scratch.partialStats,
   });
   const reduceGroup = reduce.bind(`attention_reduce.layer${layer}`, {
-    params: { buffer: buffers.uniform(`attention_reduce.layer${layer}.params`, packAttentionReduceParams(params)) },
-    step: { buffer: context.step },
-    partial_out: { buffer: scratch.partialOut },
-    partial_stats: { buffer: scratch.partialStats },
-    out: { buffer: scratch.attention },
+    params: buffers.uniform(`attention_reduce.layer${layer}.params`, packAttentionReduceParams(params)),
+    step: context.step,
+    partial_out: scratch.partialOut,
+    partial_stats: scratch.partialStats,
+    out: scratch.attention,
   });
   return (encoder, step) => {
     // A window that straddles a split boundary touches a split more at some positions than at the highest one.
@@ -115,19 +115,19 @@ async function buildDecode(context: BuildContext, layer: number, window: number)
   };
 }
 
-async function buildPrefill(context: BuildContext, layer: number, window: number): Promise<Op> {
+async function buildPrefill(context: LayerContext, layer: number, window: number): Promise<Op> {
   const options = attentionOptions(context);
   const pipeline = await context.pipelines.get(attentionPrefill, attentionPrefillVariant(context.variant, options));
   const { params: layerParams, plane } = context.kvLayers[layer];
   const params = packAttentionPrefillParams({ layer: layerParams, numHeads: options.numHeads, window });
   const label = `attention_prefill.layer${layer}`;
   const bindGroup = pipeline.bind(label, {
-    params: { buffer: context.buffers.uniform(`${label}.params`, params) },
-    step: { buffer: context.step },
-    q: { buffer: context.scratch.query },
-    block_tables: { buffer: context.blockTables },
-    kv: { buffer: plane },
-    out: { buffer: context.scratch.attention },
+    params: context.buffers.uniform(`${label}.params`, params),
+    step: context.step,
+    q: context.scratch.query,
+    block_tables: context.blockTables,
+    kv: plane,
+    out: context.scratch.attention,
   });
   return (encoder, step) => encoder.dispatch(pipeline, bindGroup, attentionPrefillGrid(options, step.numPrefillTiles));
 }

@@ -2,7 +2,7 @@ import { gemm, gemmGrid, gemmVariant, packGemmParams } from "../../kernels/gemm"
 import { GEMV_TOKEN_TILES, gemv, gemvGrid, gemvVariant, type Prologue, packGemvParams } from "../../kernels/gemv";
 import type { Epilogue, LinearOutput } from "../../kernels/linear";
 import type { StepPart } from "../../kernels/step-part";
-import type { BuildContext } from "../build-context";
+import type { LayerContext } from "../build-context";
 import { numRowsOf, type Op } from "../step-shape";
 import type { Linear, LinearSlice } from "../weights";
 
@@ -25,7 +25,7 @@ export interface FusedNorm {
 }
 
 /** output = input x weights^T. */
-export async function buildLinear(context: BuildContext, options: LinearOptions): Promise<Op> {
+export async function buildLinear(context: LayerContext, options: LinearOptions): Promise<Op> {
   const [gemvOp, gemmOp] = await Promise.all([buildGemv(context, options, null), buildGemm(context, options)]);
   if (options.rows === "logit-rows") {
     return (encoder, step) => (step.numLogitRows <= context.gemvUpToTokens ? gemvOp : gemmOp)(encoder, step);
@@ -37,16 +37,14 @@ export async function buildLinear(context: BuildContext, options: LinearOptions)
 }
 
 /** The part of it that goes through GEMV: the step's GEMV tokens, or all logit rows where they are few. */
-export async function buildGemv(context: BuildContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
+export async function buildGemv(context: LayerContext, options: LinearOptions, norm: FusedNorm | null): Promise<Op> {
+  const { width, weightModules } = options.linear;
   const { linear } = options;
   const tiles = GEMV_TOKEN_TILES.filter((tile) => context.gemvUpToTokens >= (tile === 1 ? 1 : 2));
   const prologue: Prologue = norm === null ? "none" : norm.post ? "post-norm" : "norm";
   const pipelines = await Promise.all(
     tiles.map((tokenTile) =>
-      context.pipelines.get(
-        gemv,
-        gemvVariant(context.variant, { width: linear.width, weightType: linear.type, tokenTile, prologue }),
-      ),
+      context.pipelines.get(gemv, gemvVariant(context.variant, { width, weightModules, tokenTile, prologue })),
     ),
   );
   if (pipelines.length === 0) return () => {};
@@ -60,14 +58,14 @@ export async function buildGemv(context: BuildContext, options: LinearOptions, n
       storesX: slice.firstRow === 0,
     });
     const bindGroup = pipelines[0].bind(`gemv.${linear.name}`, {
-      params: { buffer: context.buffers.uniform(`gemv.${linear.name}.params`, params) },
-      step: { buffer: context.step },
-      x: { buffer: options.input },
-      y: { buffer: norm?.post?.branch ?? context.weights.norms },
-      norms: { buffer: context.weights.norms },
-      weights: { buffer: slice.buffer },
-      x_out: { buffer: norm?.post?.nextResidual ?? context.scratch.unused },
-      out: { buffer: options.output },
+      params: context.buffers.uniform(`gemv.${linear.name}.params`, params),
+      step: context.step,
+      x: options.input,
+      y: norm?.post?.branch ?? context.weights.norms,
+      norms: context.weights.norms,
+      weights: slice.buffer,
+      x_out: norm?.post?.nextResidual ?? context.scratch.unused,
+      out: options.output,
     });
     return { bindGroup, numRows: slice.numRows };
   });
@@ -82,23 +80,21 @@ export async function buildGemv(context: BuildContext, options: LinearOptions, n
 }
 
 /** The part of it that goes through GEMM: the step's other tokens, or all logit rows. */
-export async function buildGemm(context: BuildContext, options: LinearOptions): Promise<Op> {
+export async function buildGemm(context: LayerContext, options: LinearOptions): Promise<Op> {
   const { linear, boundedInput } = options;
   const pipeline = await context.pipelines.get(
     gemm,
-    gemmVariant(context.variant, { weightType: linear.type, boundedInput }),
+    gemmVariant(context.variant, { weightModules: linear.weightModules, boundedInput }),
   );
   const part = options.rows === "tokens" ? "gemm-tokens" : "logit-rows";
   const slices = linear.slices.map((slice) => {
     const params = packGemmParams({ ...outputParams(options, slice, part), width: linear.width });
     const bindGroup = pipeline.bind(`gemm.${linear.name}`, {
-      params: {
-        buffer: context.buffers.uniform(`gemm.${linear.name}.params`, params),
-      },
-      step: { buffer: context.step },
-      x: { buffer: options.input },
-      weights: { buffer: slice.buffer },
-      out: { buffer: options.output },
+      params: context.buffers.uniform(`gemm.${linear.name}.params`, params),
+      step: context.step,
+      x: options.input,
+      weights: slice.buffer,
+      out: options.output,
     });
     return { bindGroup, numRows: slice.numRows };
   });

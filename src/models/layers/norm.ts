@@ -1,6 +1,6 @@
 import { packRmsNormParams, rmsNorm, rmsNormGrid, rmsNormVariant } from "../../kernels/rms-norm";
 import type { StepPart } from "../../kernels/step-part";
-import type { BuildContext } from "../build-context";
+import type { LayerContext } from "../build-context";
 import { numRowsOf, type Op } from "../step-shape";
 import { buildGemm, buildGemv, buildLinear, type LinearOptions } from "./linear";
 
@@ -17,7 +17,7 @@ export interface NormOptions {
 }
 
 /** scratch.normed = norm(residual). */
-export async function buildNorm(context: BuildContext, options: NormOptions): Promise<Op> {
+export async function buildNorm(context: LayerContext, options: NormOptions): Promise<Op> {
   const { label, gather, postOffset, part } = options;
   const variant = rmsNormVariant(context.variant, {
     width: context.config.hiddenSize,
@@ -27,12 +27,12 @@ export async function buildNorm(context: BuildContext, options: NormOptions): Pr
   const pipeline = await context.pipelines.get(rmsNorm, variant);
   const params = packRmsNormParams(options.normOffset / 8, (postOffset ?? 0) / 8, context.config.rmsNormEps, part);
   const bindGroup = pipeline.bind(`rms_norm.${label}`, {
-    params: { buffer: context.buffers.uniform(`rms_norm.${label}.params`, params) },
-    step: { buffer: context.step },
-    y: { buffer: postOffset === null ? context.weights.norms : context.scratch.branch },
-    norms: { buffer: context.weights.norms },
-    x: { buffer: options.residual },
-    out: { buffer: context.scratch.normed },
+    params: context.buffers.uniform(`rms_norm.${label}.params`, params),
+    step: context.step,
+    y: postOffset === null ? context.weights.norms : context.scratch.branch,
+    norms: context.weights.norms,
+    x: options.residual,
+    out: context.scratch.normed,
   });
   return (encoder, step) => {
     if (numRowsOf(part, step) === 0) return;
@@ -50,7 +50,7 @@ export interface NormLinearOptions extends Omit<LinearOptions, "input" | "rows" 
 }
 
 /** output = norm(residual) x weights^T: for the step's GEMV tokens one dispatch, for the others a norm and a GEMM. */
-export async function buildNormLinear(context: BuildContext, options: NormLinearOptions): Promise<Op> {
+export async function buildNormLinear(context: LayerContext, options: NormLinearOptions): Promise<Op> {
   const { scratch } = context;
   const { normOffset, postOffset } = options;
   const post =

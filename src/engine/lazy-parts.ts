@@ -1,0 +1,15 @@
+import type { Profiler } from "../gpu/profiler";
+import type { Quantization } from "../models/quantization";
+import type { PartName } from "../protocol/messages";
+import type { JudgeDevice } from "../runner/self-test/judge-device";
+import type { drawStep } from "../runner/step-trace";
+
+/** Parts of the engine that are loaded only where they are needed. */
+export interface LazyParts {
+  readonly selfTest: JudgeDevice;
+  readonly quantization: Quantization;
+  readonly profiler: { readonly Profiler: typeof Profiler; readonly drawStep: typeof drawStep };
+}
+
+/** Rejects where the part cannot be had. */
+export type LoadPart = <Name extends PartName>(name: Name) => Promise<LazyParts[Name]>;

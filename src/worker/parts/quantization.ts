@@ -1,0 +1,1 @@
+export { quantization } from "../../models/quantization";

@@ -1,0 +1,1 @@
+export { judgeDevice as selfTest } from "../../runner/self-test/judge-device";
