@@ -214,18 +214,22 @@ describe("touch", () => {
   });
 
   test("is written down after a while, many at once; a closed store leaves no timer", async () => {
-    const store = makeStore(undefined, { touchDelayMs: 20 });
-    await openIndex(store);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { store } = await openStore();
     await store.write(0, chunks("0/a", "0/b"));
     const transaction = vi.spyOn(IDBDatabase.prototype, "transaction");
     for (let i = 0; i < 5; i++) await store.touch(["0/a", "0/b"]);
-    await vi.waitFor(() => expect(transaction).toHaveBeenCalledOnce());
-    vi.restoreAllMocks();
-    const clear = vi.spyOn(globalThis, "clearTimeout");
+    expect([transaction.mock.calls.length, vi.getTimerCount()]).toEqual([0, 1]);
+    vi.advanceTimersByTime(3000);
+    await store.flush();
+    expect([transaction.mock.calls.length, vi.getTimerCount()]).toEqual([1, 0]);
+    await store.touch(["0/unknown"]);
+    expect(vi.getTimerCount()).toBe(0);
     await store.touch(["0/a"]);
     store.close();
-    expect(clear).toHaveBeenCalledOnce();
+    expect(vi.getTimerCount()).toBe(0);
     vi.restoreAllMocks();
+    vi.useRealTimers();
   });
 
   test("does not bring back a row that another tab deleted", async () => {
