@@ -89,13 +89,13 @@ export interface ReadResult {
  * fault in its result. Calls go on in the order in which they came, and each is one transaction or none.
  */
 export interface StorageApi {
-  /** Comes first, and once. Deletes what is past its time. The fault is why there is no index. */
+  /** Comes first, and again where the index may be out of date. What is past its time is deleted. The fault is why there is no index. */
   open(options: StorageOptions): Promise<{ readonly index: StorageIndex | null; readonly fault: StorageFault | null }>;
 
   /** Makes room under the byte cap first: records of other fingerprints go before those of this one, then what was used last goes last. */
   write(clearEpoch: number, chunks: readonly ChunkToWrite[]): Promise<WriteResult>;
 
-  /** Of each chunk key, header and checksum are compared. */
+  /** Of each chunk key, header and checksum are compared. Those that are read are used now, as by `touch`. */
   read(chunks: readonly { readonly key: KvKey; readonly header: ChunkHeader }[]): Promise<ReadResult>;
 
   /** These were used now, head first: the tail is evicted before the head. Written down by and by, and by `flush`. */
