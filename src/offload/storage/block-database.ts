@@ -22,11 +22,11 @@ const BEYOND_REPAIR = /backing store/;
 
 /**
  * Opens the database, at the second attempt if need be; one that is beyond repair is deleted before it. `onGone`: the connection is
- * closed, by the browser or because it was in another's way. Throws StorageFailure.
+ * to be closed, because it is in another's way, or the browser has done so. Throws StorageFailure.
  */
 export async function openBlockDatabase(onGone: (db: BlockDatabase) => void): Promise<BlockDatabase> {
   try {
-    if (typeof indexedDB === "undefined") throw new StorageFailure("unavailable", "There is no IndexedDB here.");
+    if (!globalThis.indexedDB) throw new StorageFailure("unavailable", "There is no IndexedDB here.");
     try {
       return await openOnce(onGone);
     } catch (error) {
@@ -45,10 +45,7 @@ async function openOnce(onGone: (db: BlockDatabase) => void): Promise<BlockDatab
       created.createObjectStore("blocks");
       created.createObjectStore("meta");
     },
-    blocking() {
-      db.close();
-      onGone(db);
-    },
+    blocking: () => onGone(db),
     terminated: () => onGone(db),
   });
   if (db.objectStoreNames.contains("blocks") && db.objectStoreNames.contains("meta")) return db;

@@ -52,13 +52,14 @@ export function failOpens(
   return seen;
 }
 
-/** The connections that the code under test opens from now on. */
-export function watchConnections(): IDBDatabase[] {
+/** The connections that the code under test opens from now on. `onOpen` runs when one was asked for, and before it is there. */
+export function watchConnections(onOpen: () => void = () => {}): IDBDatabase[] {
   const connections: IDBDatabase[] = [];
   const original = indexedDB.open;
   vi.spyOn(indexedDB, "open").mockImplementation(function (this: IDBFactory, name, version) {
     const request = original.call(this, name, version);
     request.addEventListener("success", () => connections.push(request.result));
+    onOpen();
     return request;
   });
   return connections;

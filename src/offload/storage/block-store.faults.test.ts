@@ -127,14 +127,22 @@ describe("opening", () => {
   });
 
   test("a store that is closed while it opens keeps no connection", async () => {
-    const connections = watchConnections();
     const store = makeStore();
+    const connections = watchConnections(() => store.close());
     const opening = store.open(OPTIONS);
+    const closed = { code: "closed", message: "The store was closed." };
+    expect((await opening).fault).toEqual(closed);
+    expect(connections).toHaveLength(1);
+    expect(() => connections[0].transaction("meta")).toThrow();
+    expect((await store.write(0, chunks("0/a"))).fault).toEqual(closed);
+  });
+
+  test("a store that is closed gives its connection up", async () => {
+    const connections = watchConnections();
+    const { store } = await openStore();
+    connections[0].transaction("meta");
     store.close();
-    expect((await opening).fault?.code).toBe("closed");
-    await promised(indexedDB.deleteDatabase("cairn-kv"));
-    for (const connection of connections) expect(() => connection.transaction("meta")).toThrow();
-    expect((await store.write(0, chunks("0/a"))).fault).toEqual({ code: "closed", message: "The store was closed." });
+    expect(() => connections[0].transaction("meta")).toThrow();
   });
 });
 
@@ -261,6 +269,16 @@ describe("a record that is not what was written", () => {
     await changeRow("blocks", rowKey("0/b"), () => a);
     expect(await store.read(chunks("0/a", "0/b"))).toMatchObject({ chunks: [null, null], fault: { code: "corrupt" } });
     expect(await rowsOf("blocks")).toEqual({});
+  });
+
+  test("two groups' records of the same tokens, swapped, are both corrupt", async () => {
+    const { store } = await openStore();
+    const both = [chunk("0/a"), { ...chunk("1/a"), header: chunk("0/a").header }];
+    await store.write(0, both);
+    const { [rowKey("0/a")]: a, [rowKey("1/a")]: b } = await rowsOf("blocks");
+    await changeRow("blocks", rowKey("0/a"), () => b);
+    await changeRow("blocks", rowKey("1/a"), () => a);
+    expect(await store.read(both)).toMatchObject({ chunks: [null, null], fault: { code: "corrupt" } });
   });
 
   test("one that was computed from other tokens than those asked for is not given out", async () => {

@@ -72,6 +72,8 @@ describe("the byte cap", () => {
     store.close();
     const reopened = await openStore({ maxBytes: 2 * CHUNK_BYTES });
     expect([reopened.index.keys, reopened.index.usage.bytes]).toEqual([["0/a", "0/b"], 128]);
+    await reopened.store.flush();
+    expect(await recordKeys()).toHaveLength(2);
     await checkIntegrity(reopened.store);
   });
 });
@@ -91,8 +93,25 @@ describe("what nobody used for its time", () => {
     clock.nowMs += 1;
     const { index, store: later } = await openStore({}, clock);
     expect([index.keys, index.usage.bytes]).toEqual([["0/b"], 64]);
+    await later.flush();
     expect(await recordKeys()).toEqual([`${"f0".repeat(16)}/0/b`]);
     await checkIntegrity(later);
+  });
+
+  test("is deleted some at a time, behind what was asked for meanwhile; what is written anew stays", async () => {
+    const clock = { nowMs: NOON_MS };
+    const { store: old } = await openStore({ maxBytes: 200 * CHUNK_BYTES }, clock);
+    const keys = Array.from({ length: 150 }, (_, i) => `0/${String(i).padStart(3, "0")}`);
+    await old.write(0, chunks(...keys));
+    clock.nowMs += TTL_MS + 1;
+    const { store, index } = await openStore({ maxBytes: 200 * CHUNK_BYTES }, clock);
+    expect([index.keys, index.usage.bytes]).toEqual([[], 0]);
+    const write = store.write(0, chunks("0/000", "0/149"));
+    expect((await write).usage).toMatchObject({ bytes: 2 * CHUNK_BYTES });
+    for (let i = 0; i < 3; i++) await store.flush();
+    expect(await recordKeys()).toHaveLength(2);
+    expect(await readable(store, "0/000", "0/001", "0/149")).toEqual(["0/000", "0/149"]);
+    await checkIntegrity(store);
   });
 
   test("is a miss at read, and deleted; reading and touching are uses", async () => {
@@ -150,7 +169,9 @@ describe("bytes written today", () => {
       Object.fromEntries(Object.entries(await rowsOf("meta")).filter(([key]) => key.startsWith("day/")));
     const row = (day: string) => `day/${namespaceHash("app")}/${day}`;
     expect(await days()).toEqual({ [row("2026-11-25")]: 192, [row("2026-11-26")]: 64 });
-    await openIndex(makeStore(clock));
+    const third = makeStore(clock);
+    await openIndex(third);
+    await third.flush();
     expect(await days()).toEqual({ [row("2026-11-26")]: 64 });
   });
 });

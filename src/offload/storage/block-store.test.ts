@@ -144,8 +144,12 @@ describe("write", () => {
     expect((await mine.write(0, chunks("0/a"))).usage).toMatchObject({ bytes: 128, bytesWrittenToday: 192 });
     await theirs.clear();
     expect((await mine.write(0, chunks("0/c"))).written).toEqual([]);
-    expect(await openIndex(mine)).toMatchObject({ keys: [], clearEpoch: 1, usage: { bytes: 0 } });
-    expect((await mine.write(1, chunks("0/c"))).written).toEqual(["0/c"]);
+    expect((await mine.write(1, chunks("0/b"))).usage.bytes).toBe(64);
+    await theirs.clear();
+    await theirs.clear();
+    expect((await mine.write(1, chunks("0/c"))).written).toEqual([]);
+    expect(await openIndex(mine)).toMatchObject({ keys: [], clearEpoch: 3, usage: { bytes: 0 } });
+    expect((await mine.write(3, chunks("0/c"))).written).toEqual(["0/c"]);
     await checkIntegrity(mine);
   });
 });

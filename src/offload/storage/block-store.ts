@@ -21,6 +21,8 @@ import { isQuotaExceeded, toFault } from "./storage-fault";
 import { defaultMaxBytes, estimateRoom, type RoomEstimate } from "./storage-room";
 
 const TOUCH_DELAY_MS = 3000;
+/** Records that are deleted in one transaction, where nobody waits for it. */
+const SWEPT_AT_ONCE = 64;
 /** What is kept of our own records when the browser gives no more room. */
 const KEPT_AT_QUOTA = 0.8;
 
@@ -86,7 +88,9 @@ export class BlockStore implements StorageApi {
         };
         this.#connection.reload();
         await this.#connection.use(async () => {});
-        await this.#forget(this.#victims(this.#metas.bytes - this.#scoped.maxBytes));
+        const victims = this.#victims(this.#metas.bytes - this.#scoped.maxBytes);
+        for (const key of victims) this.#metas.delete(key);
+        this.#sweep(victims);
         const keys = this.#ownKeys(this.#metas.keysUnder(this.#scoped.scope.fingerprintPrefix));
         return { index: { keys, clearEpoch: this.#clearEpoch, usage: this.#usage() }, fault: null };
       },
@@ -179,7 +183,7 @@ export class BlockStore implements StorageApi {
     return this.#opened;
   }
 
-  /** Takes in what the database has of the namespace, and deletes what is past its time. */
+  /** Takes in what the database has of the namespace; what is past its time is deleted soon. */
   async #load(db: BlockDatabase): Promise<void> {
     const { scope, options } = this.#scoped;
     const { clearEpoch, metas, bytesWrittenByDay } = await readNamespace(db, scope);
@@ -191,7 +195,7 @@ export class BlockStore implements StorageApi {
     this.#today = { dayKey, bytesWritten: bytesWrittenByDay.get(dayKey) ?? 0 };
     const pastRecords = metas.flatMap(([key, row]) => (isHere(row) ? [] : [key]));
     const pastDays = [...bytesWrittenByDay.keys()].filter((key) => key < dayKey);
-    await this.#forget([...pastRecords, ...pastDays]);
+    this.#sweep([...pastRecords, ...pastDays]);
   }
 
   /** Written, in order; null where the namespace was cleared since the write was planned. What has to go for it joins `evicted`. */
@@ -265,6 +269,14 @@ export class BlockStore implements StorageApi {
       // Nobody asked for it: the next call meets the same fault, and tells it.
     }
     for (const key of keys) this.#distrusted.add(key);
+  }
+
+  /** Deletes what is not in memory, some at a time and between other calls: it may be gigabytes. */
+  #sweep(keys: readonly RecordKey[]): void {
+    if (keys.length === 0) return;
+    const isUnknown = (key: RecordKey) => !this.#metas.get(key); // It may have been written anew.
+    const sweep = () => this.#forget(keys.slice(0, SWEPT_AT_ONCE).filter(isUnknown));
+    void this.#inTurn(sweep, () => {}).then(() => this.#sweep(keys.slice(SWEPT_AT_ONCE)));
   }
 
   async #writeTouches(): Promise<void> {
