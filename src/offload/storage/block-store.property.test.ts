@@ -16,7 +16,7 @@ import {
 import { RECORD_BYTES, StoreModel } from "./store-model.property.fixture";
 
 const SEED = 20261125;
-const NUM_LIVES = 250;
+const NUM_LIVES = 150;
 const MIN_TIMES = 30;
 const TTL_MS = 1000;
 

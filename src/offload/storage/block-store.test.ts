@@ -53,6 +53,22 @@ describe("open", () => {
     expect((await openIndex(store, { maxBytes: null })).usage.maxBytes).toBe(maxBytes);
   });
 
+  test("what is held counts as free: the cap stays from session to session", async () => {
+    const caps = [];
+    for (const [usage, key] of [
+      [1000, "0/a"],
+      [1064, "0/b"],
+      [1128, "0/c"],
+    ] as const) {
+      const store = makeStore(undefined, { estimate: () => Promise.resolve({ quota: 1400, usage }) });
+      caps.push((await openIndex(store, { maxBytes: null })).usage.maxBytes);
+      await store.write(0, chunks(key));
+      store.close();
+    }
+    expect(caps).toEqual([200, 200, 200]);
+    expect((await openStore()).index.keys).toEqual(["0/a", "0/b", "0/c"]);
+  });
+
   test("an estimate that fails is none", async () => {
     const store = makeStore(undefined, { estimate: () => Promise.reject(new TypeError("insecure")) });
     expect((await openIndex(store, { maxBytes: null })).usage.maxBytes).toBe(2 ** 31);

@@ -42,7 +42,6 @@ type Judged = ReturnType<typeof decodeRecord> | "gone";
 /** What `open` was told, and what follows from it. */
 interface Opened {
   readonly options: StorageOptions;
-  readonly maxBytes: number;
   readonly scope: KeyScope;
   readonly checksums: Checksums;
 }
@@ -65,6 +64,7 @@ export class BlockStore implements StorageApi {
   /** Records that could not be verified, or not be deleted: they are written anew. */
   readonly #distrusted = new Set<RecordKey>();
   #opened: Opened | null = null;
+  #maxBytes = 0;
   #clearEpoch = 0;
   #today = { dayKey: "", bytesWritten: 0 };
   #lastCall: Promise<unknown> = Promise.resolve();
@@ -82,13 +82,13 @@ export class BlockStore implements StorageApi {
       async () => {
         this.#opened = {
           options,
-          maxBytes: options.maxBytes ?? (await defaultMaxBytes(this.#estimate)),
           scope: keyScope(options.namespace, options.fingerprint),
           checksums: this.#opened?.checksums ?? (await createChecksums()),
         };
         this.#connection.reload();
         await this.#connection.use(async () => {});
-        const victims = this.#victims(this.#metas.bytes - this.#scoped.maxBytes);
+        this.#maxBytes = options.maxBytes ?? (await defaultMaxBytes(this.#estimate, this.#metas.bytes));
+        const victims = this.#victims(this.#metas.bytes - this.#maxBytes);
         for (const key of victims) this.#metas.delete(key);
         this.#sweep(victims);
         const keys = this.#ownKeys(this.#metas.keysUnder(this.#scoped.scope.fingerprintPrefix));
@@ -223,12 +223,11 @@ export class BlockStore implements StorageApi {
     records: readonly BlockRecord[],
     evicted: RecordKey[],
   ): Promise<KvKey[] | null> {
-    const { scope, maxBytes } = this.#scoped;
-    const { epochKey, fingerprintPrefix: ownPrefix } = scope;
+    const { epochKey, fingerprintPrefix: ownPrefix } = this.#scoped.scope;
     const dayKey = this.#dayKey();
     const found = await writeRecords(db, { records, epoch, epochKey, dayKey }, (rows) => {
       const believed = rows.map((row, i) => (this.#distrusted.has(records[i].key) ? undefined : row));
-      return planWrite(this.#metas, records, believed, { maxBytes, ownPrefix });
+      return planWrite(this.#metas, records, believed, { maxBytes: this.#maxBytes, ownPrefix });
     });
     this.#today = { dayKey, bytesWritten: found.bytesWritten };
     if (found.epoch !== this.#clearEpoch) this.#connection.reload(); // Another tab cleared it.
@@ -304,7 +303,7 @@ export class BlockStore implements StorageApi {
 
   #usage(): StorageUsage {
     const bytesWrittenToday = this.#opened && this.#today.dayKey === this.#dayKey() ? this.#today.bytesWritten : 0;
-    return { bytes: this.#metas.bytes, maxBytes: this.#opened?.maxBytes ?? 0, bytesWrittenToday };
+    return { bytes: this.#metas.bytes, maxBytes: this.#maxBytes, bytesWrittenToday };
   }
 
   #dayKey(): string {

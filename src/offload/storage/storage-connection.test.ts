@@ -9,6 +9,7 @@ import {
   makeStore,
   OPTIONS,
   openStore,
+  promised,
   resetIndexedDb,
   rowsOf,
 } from "./block-store.fixture";
@@ -138,6 +139,22 @@ describe.each(connections)("a store in $where", ({ connect }) => {
       { kind: "read", opId: 1, arrived: [false] },
       { kind: "state", state: "starting", fault: { code: "timeout" } },
       { kind: "state", state: "off", fault: { code: "timeout" } },
+    ]);
+  });
+
+  test("an open behind a deletion that another tab blocks is not waited for", async () => {
+    const other = await promised(indexedDB.open("cairn-kv", 1));
+    const deletion = promised(indexedDB.deleteDatabase("cairn-kv"));
+    const { results, told } = makeExecutor(connect);
+    vi.advanceTimersByTime(2000);
+    await told(1);
+    other.close();
+    await deletion;
+    await told(3);
+    expect(results).toMatchObject([
+      { kind: "state", state: "starting", fault: { code: "timeout" } },
+      { kind: "opened", index: { keys: [] } },
+      { kind: "state", state: "ready" },
     ]);
   });
 
