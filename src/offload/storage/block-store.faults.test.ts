@@ -12,10 +12,8 @@ import {
   checkIntegrity,
   chunk,
   chunks,
-  inDatabase,
   makeStore,
   OPTIONS,
-  openIndex,
   openStore,
   promised,
   readable,
@@ -347,13 +345,4 @@ describe("without WebAssembly", () => {
     });
     expect((await store.read(chunks("0/a"))).fault?.code).toBe("corrupt");
   });
-});
-
-test("a lone record without a meta is not given out, and deleted", async () => {
-  const { store } = await openStore();
-  await store.write(0, chunks("0/a"));
-  await inDatabase((tx) => promised(tx.objectStore("meta").delete(rowKey("0/a"))));
-  expect(await readable(store, "0/a")).toEqual([]);
-  expect(await rowsOf("blocks")).toEqual({});
-  expect((await openIndex(store)).keys).toEqual([]);
 });

@@ -209,10 +209,24 @@ describe("read", () => {
   });
 
   test("a record that another tab deleted is a miss, without fault, and is forgotten", async () => {
-    const { store } = await openStore();
+    const [{ store }, { store: theirs }] = [await openStore(), await openStore()];
     await store.write(0, chunks("0/a", "0/b"));
-    await inDatabase((tx) => promised(tx.objectStore("blocks").delete(rowKey("0/a"))));
+    await theirs.clear();
+    await theirs.write(1, chunks("0/b"));
+    const transaction = vi.spyOn(IDBDatabase.prototype, "transaction");
     expect(await readable(store, "0/a", "0/b")).toEqual(["0/b"]);
+    expect(transaction).toHaveBeenCalledOnce();
+    vi.restoreAllMocks();
+    await checkIntegrity(store);
+  });
+
+  test("half of a record is a miss, and deleted", async () => {
+    const { store } = await openStore();
+    await store.write(0, chunks("0/a", "0/b", "0/c"));
+    await inDatabase((tx) => promised(tx.objectStore("blocks").delete(rowKey("0/a"))));
+    await inDatabase((tx) => promised(tx.objectStore("meta").delete(rowKey("0/b"))));
+    expect(await readable(store, "0/a", "0/b", "0/c")).toEqual(["0/c"]);
+    expect(Object.keys(await rowsOf("blocks"))).toEqual([rowKey("0/c")]);
     await checkIntegrity(store);
   });
 });

@@ -36,8 +36,8 @@ export interface BlockStoreOptions {
 type Opening = Awaited<ReturnType<StorageApi["open"]>>;
 type Clearing = Awaited<ReturnType<StorageApi["clear"]>>;
 
-/** A chunk's bytes, or why there are none. "gone": it is not there, or past its time. */
-type Judged = ReturnType<typeof decodeRecord> | "gone";
+/** A chunk's bytes, or why there are none. "gone": past its time, or only half of it is there. */
+type Judged = ReturnType<typeof decodeRecord> | "absent" | "gone";
 
 /** What `open` was told, and what follows from it. */
 interface Opened {
@@ -249,6 +249,10 @@ export class BlockStore implements StorageApi {
   #judge(key: RecordKey, header: ChunkHeader, { record, meta }: StoredChunk): Judged {
     const { options, checksums } = this.#scoped;
     if (record === "lost") return "corrupt";
+    if (!record && !meta) {
+      this.#metas.delete(key);
+      return "absent";
+    }
     if (!record || !meta) return "gone";
     const known = this.#metas.get(key);
     // Uses that are not written down yet count, and so do those of other tabs.
