@@ -368,8 +368,8 @@ export const MUTANTS = [
   {
     name: "a wait is not bounded by what computing takes",
     file: "src/offload/offload-connector.ts",
-    find: "const maxWaitMs = this.#rate.predictMs(numTokensToLoad);",
-    replace: "const maxWaitMs = 0 * numTokensToLoad + Number.POSITIVE_INFINITY;",
+    find: "Math.min(predictedMs, MAX_DEFERRAL_MS[loadPolicy])",
+    replace: "Math.max(0 * predictedMs, MAX_DEFERRAL_MS[loadPolicy])",
     testFile: "src/scheduler/scenarios-deferral.test.ts",
     test: "'outputs one step late' deadlines nobody waits longer than computing would take",
   },
@@ -448,8 +448,8 @@ export const MUTANTS = [
   {
     name: "a loaded block has its name before it has arrived",
     file: "src/scheduler/admission-pass.ts",
-    find: "state.connectors.startLoad(request, entries);",
-    replace: "state.connectors.startLoad(request, entries); state.kvCache.publishLoaded(request, entries);",
+    find: "state.connectors.offerEvicted(evicted);",
+    replace: "state.kvCache.publishLoaded(request, entries); state.connectors.offerEvicted(evicted);",
     testFile: "src/scheduler/scenarios-load.test.ts",
     test: "'outputs one step late' while it loads its blocks are its own: what has not arrived cannot be hit, what has arrived can",
   },
@@ -522,7 +522,7 @@ export const MUTANTS = [
   {
     name: "a load that failed is asked for again and again",
     file: "src/offload/offload-connector.ts",
-    find: 'if (misses?.has(key)) return "miss";',
+    find: 'if (misses.has(key)) return "miss";',
     replace: "",
     testFile: "src/scheduler/scenarios-load.test.ts",
     test: "'outputs one step late' a load that fails the chunk is a miss for that request for good, also when it was preempted, but a hit for another",

@@ -40,6 +40,16 @@ export class PrefixHashes {
     return this.#hashes[index];
   }
 
+  /** What the last `numBlocks` blocks up to block `lastBlock` were computed from: what came before them, and their ids. */
+  header(
+    lastBlock: number,
+    numBlocks: number,
+  ): { readonly parent: PrefixHash | null; readonly tokenIds: readonly number[] } {
+    const first = lastBlock + 1 - numBlocks;
+    const tokenIds = this.#tokenIds(first * this.#blockSize, (lastBlock + 1) * this.#blockSize);
+    return { parent: first === 0 ? null : this.at(first - 1), tokenIds };
+  }
+
   #hashNext(): PrefixHash {
     const start = this.#hashes.length * this.#blockSize;
     const tokenIds = this.#tokenIds(start, start + this.#blockSize);
