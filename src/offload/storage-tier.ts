@@ -20,6 +20,8 @@ export interface StorageStats {
   readonly lastFault: (StorageFault & { readonly timeMs: number }) | null;
   /** Gauge: chunks that can be promoted. */
   readonly numChunks: number;
+  /** Gauge: host slots that promotions hold, at most half of them or one of each KV cache group. */
+  readonly numHeldSlots: number;
   /** Of the namespace, as the store said last; null before it did. */
   readonly bytes: number | null;
   readonly maxBytes: number | null;
@@ -47,7 +49,7 @@ export interface StorageTier {
   readonly hasWork: boolean;
   /** When the first pin ends by itself; Infinity without one. */
   readonly nextDeadlineMs: number;
-  readonly stats: StorageStats;
+  readonly storageStats: StorageStats;
 
   /** Of the chunks that a request needs, those in storage for which there would be no room in RAM. */
   withoutRoom(chunks: readonly NeededChunk[]): readonly KvKey[];
@@ -70,5 +72,5 @@ export interface StorageTier {
   takeChanges(): StorageChanges;
 
   /** Forgets all that is there, and all that is on its way from there and to there. */
-  clear(): void;
+  clearStorage(): void;
 }
