@@ -109,8 +109,9 @@ export class Promotions {
   /** Of what a request needs, head first: "stored" chunks are set on their way, and those on their way are its own too. */
   ask(requestId: string, prefixHashes: PrefixHashes, chunks: readonly NeededChunk[], deadlineMs: number): void {
     const { host } = this.#options;
-    const here = chunks.filter(({ state }) => state !== "loading").map(({ key }) => key);
-    const slots = new Map(host.prepareStore(here, false).accepted.map(({ key, slotId }) => [key, slotId]));
+    // Those in RAM are named too, so that they keep their slots.
+    const named = chunks.filter(({ state }) => state === "stored" || state === "hit").map(({ key }) => key);
+    const slots = new Map(host.prepareStore(named, false).accepted.map(({ key, slotId }) => [key, slotId]));
     for (const { key, lastBlock, state } of chunks) {
       const slotId = slots.get(key);
       if (slotId !== undefined) {
