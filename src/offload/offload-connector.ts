@@ -248,7 +248,7 @@ export class OffloadConnector implements Connector {
   clear(tiers: readonly LowerTier[]): void {
     const { manager } = this.#options;
     // Before RAM is: its chunks are not to be written.
-    if (tiers.includes("storage")) manager.storage?.clearStorage();
+    if (tiers.includes("storage")) manager.storage?.clear();
     if (tiers.includes("host")) {
       this.#stores.voidAll();
       manager.clear();
@@ -273,7 +273,7 @@ export class OffloadConnector implements Connector {
     const stores = this.#stores;
     return {
       host: manager.stats,
-      storage: manager.storage?.storageStats ?? null,
+      storage: manager.storage?.stats ?? null,
       chunkBytes,
       numLoads: this.#numLoads,
       numLoadsFailed: this.#numLoadsFailed,

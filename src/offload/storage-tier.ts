@@ -49,7 +49,7 @@ export interface StorageTier {
   readonly hasWork: boolean;
   /** When the first pin ends by itself; Infinity without one. */
   readonly nextDeadlineMs: number;
-  readonly storageStats: StorageStats;
+  readonly stats: StorageStats;
 
   /** Of the chunks that a request needs, those in storage for which there would be no room in RAM. */
   withoutRoom(chunks: readonly NeededChunk[]): readonly KvKey[];
@@ -72,5 +72,5 @@ export interface StorageTier {
   takeChanges(): StorageChanges;
 
   /** Forgets all that is there, and all that is on its way from there and to there. */
-  clearStorage(): void;
+  clear(): void;
 }

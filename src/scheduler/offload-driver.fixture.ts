@@ -6,7 +6,8 @@ import { OffloadConnector, type OffloadConnectorOptions } from "../offload/offlo
 import type { OffloadManager } from "../offload/offload-manager";
 import { makeOffloadPolicy, type OffloadPolicy } from "../offload/offload-policy";
 import { ScriptedExecutor } from "../offload/storage/scripted-executor.fixture";
-import { TieredManager, type TieredManagerOptions } from "../offload/storage/tiered-manager";
+import type { StorageBooksOptions } from "../offload/storage/storage-books";
+import { TieredManager } from "../offload/storage/tiered-manager";
 import type { StorageStats } from "../offload/storage-tier";
 import type { LoadJob, StoreJob, TransferResult } from "../offload/transfer-job";
 import { ExpectedTokens, PrefixTrie } from "./expected-tokens.property.fixture";
@@ -43,7 +44,7 @@ export interface OffloadDriverOptions extends TestSchedulerOptions {
 }
 
 /** Up to 4 reads and any number of writes at once, unless told otherwise. */
-export interface StorageSetup extends Pick<Partial<TieredManagerOptions>, "cascade" | "maxQueueBytes" | "chunkBytes"> {
+export interface StorageSetup extends Pick<Partial<StorageBooksOptions>, "cascade" | "maxQueueBytes" | "chunkBytes"> {
   readonly isOpened?: boolean;
   readonly maxReads?: number;
   readonly maxChunksInFlight?: number;

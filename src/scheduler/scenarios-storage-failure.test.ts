@@ -56,6 +56,8 @@ describe.each(MODES)("$name", ({ maxInFlightSteps }) => {
       driver.run();
       expect(driver.storageStats).toMatchObject({ numPromotions: 2, numPromotionsFailed: 2 });
       expect(driver.connector.stats.numDeferrals.pending).toBe(3);
+      // Storage is no more believed to have them, so that RAM took what was computed.
+      expect([driver.lookup("a0", "a1"), driver.storageStats.numChunks]).toEqual(["hit hit", 2]);
     });
   });
 

@@ -54,7 +54,7 @@ export class StoragePlayer {
     const maxQueueBytes = maxQueueChunks * chunkBytes;
     const executor = this.#executor;
     this.manager = new TieredManager({ host, executor, numGroups, blocksPerChunk, chunkBytes, now, maxQueueBytes });
-    this.#stats = this.manager.storageStats;
+    this.#stats = this.manager.storage.stats;
   }
 
   get isReading(): boolean {
@@ -134,7 +134,7 @@ export class StoragePlayer {
 
   #countStats(): void {
     const before = this.#stats;
-    const after = this.manager.storageStats;
+    const after = this.manager.storage.stats;
     this.#stats = after;
     this.#events.count("a promotion", after.numPromotions - before.numPromotions);
     this.#events.count("a promotion that fails", after.numPromotionsFailed - before.numPromotionsFailed);
@@ -170,7 +170,7 @@ export class StoragePlayer {
   }
 
   check(): void {
-    const { numHeldSlots } = this.manager.storageStats;
+    const { numHeldSlots } = this.manager.storage.stats;
     assert(numHeldSlots <= this.#maxHeldSlots, () => `promotions hold ${numHeldSlots} of ${this.#maxHeldSlots} slots`);
     const written = this.#executor.ops.flatMap((op) => (op.kind === "write" ? op.chunks.map(({ key }) => key) : []));
     const isPrivate = written.find((key) => !this.#persistable.has(key));
@@ -178,7 +178,7 @@ export class StoragePlayer {
   }
 
   checkEnd(): void {
-    const { numHeldSlots, bytesNotDurable } = this.manager.storageStats;
+    const { numHeldSlots, bytesNotDurable } = this.manager.storage.stats;
     assert(numHeldSlots + bytesNotDurable === 0, () => `${numHeldSlots} slots and ${bytesNotDurable} bytes are left`);
   }
 }

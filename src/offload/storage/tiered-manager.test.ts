@@ -62,7 +62,7 @@ class Tiers {
 
   promote(requestId: string, ...places: number[]): void {
     const chunks = places.map((i): NeededChunk => ({ key: keyAt(i), lastBlock: i, state: this.lookup(i) }));
-    this.manager.promote(requestId, hashes, chunks, 1000);
+    this.manager.storage.promote(requestId, hashes, chunks, 1000);
   }
 
   lookup(place: number) {
@@ -91,16 +91,16 @@ test("what is stored, where it may be written, is written from its slot", () => 
   tiers.executor.open();
   tiers.manager.settle();
   expect(tiers.prepareStore(0, 1, 2)).toBe("0>0 1>1 2>2");
-  tiers.manager.persist([chunkAt(0), chunkAt(2)]);
+  tiers.manager.storage.persist([chunkAt(0), chunkAt(2)]);
   expect(tiers.pump()).toEqual([]);
   for (const i of [0, 1, 2]) tiers.completeStore(i, i);
   expect(tiers.pump()).toEqual(["write 0<0 2<2"]);
-  tiers.manager.persist([chunkAt(0), chunkAt(1)]);
+  tiers.manager.storage.persist([chunkAt(0), chunkAt(1)]);
   expect(tiers.pump()).toEqual(["write 1<1"]);
   tiers.settle();
-  tiers.manager.persist([chunkAt(0), chunkAt(1), chunkAt(2), chunkAt(3)]);
+  tiers.manager.storage.persist([chunkAt(0), chunkAt(1), chunkAt(2), chunkAt(3)]);
   expect(tiers.pump()).toEqual([]);
-  expect(tiers.manager.storageStats).toMatchObject({ numChunks: 3, bytesDurable: 3072, bytesNotDurable: 0 });
+  expect(tiers.manager.storage.stats).toMatchObject({ numChunks: 3, bytesDurable: 3072, bytesNotDurable: 0 });
 });
 
 test("a slot whose chunk was forgotten while it was written gives nothing to storage", () => {
@@ -108,7 +108,7 @@ test("a slot whose chunk was forgotten while it was written gives nothing to sto
   tiers.executor.open();
   tiers.manager.settle();
   tiers.prepareStore(0);
-  tiers.manager.persist([chunkAt(0)]);
+  tiers.manager.storage.persist([chunkAt(0)]);
   tiers.manager.clear();
   expect(tiers.prepareStore(0)).toBe("0>1");
   tiers.completeStore(0, 0);
@@ -136,14 +136,21 @@ test("promoted chunks come into their slots, each pinned for who asked, until th
   expect(tiers.pump()).toEqual(["read 0>0 1>1 2>2"]);
   tiers.settle();
   expect([...tiers.slots.values()]).toEqual([0, 1, 2].map(keyAt));
-  expect(tiers.manager.takeChanges()).toEqual({ keys: [0, 1, 2].map(keyAt), isIndexNew: true, failed: new Map() });
-  expect([tiers.manager.storageStats.numHeldSlots, tiers.manager.stats.numPinnedSlots]).toEqual([3, 3]);
-  tiers.manager.release("r");
-  expect([tiers.manager.isPromoted("r", keyAt(1)), tiers.manager.isPromoted("s", keyAt(1))]).toEqual([false, true]);
+  expect(tiers.manager.storage.takeChanges()).toEqual({
+    keys: [0, 1, 2].map(keyAt),
+    isIndexNew: true,
+    failed: new Map(),
+  });
+  expect([tiers.manager.storage.stats.numHeldSlots, tiers.manager.stats.numPinnedSlots]).toEqual([3, 3]);
+  tiers.manager.storage.release("r");
+  expect([tiers.manager.storage.isPromoted("r", keyAt(1)), tiers.manager.storage.isPromoted("s", keyAt(1))]).toEqual([
+    false,
+    true,
+  ]);
   expect(tiers.manager.stats).toMatchObject({ numPinnedSlots: 1, numIdleSlots: 2 });
-  tiers.manager.release("s");
-  tiers.manager.release("t");
-  expect([tiers.manager.stats.numPinnedSlots, tiers.manager.hasWork]).toEqual([0, false]);
+  tiers.manager.storage.release("s");
+  tiers.manager.storage.release("t");
+  expect([tiers.manager.stats.numPinnedSlots, tiers.manager.storage.hasWork]).toEqual([0, false]);
 });
 
 test("half of the slots, less what promotions hold and what cannot be evicted, is the room for others", () => {
@@ -152,7 +159,7 @@ test("half of the slots, less what promotions hold and what cannot be evicted, i
   tiers.manager.settle();
   const cut = (...places: number[]) => {
     const chunks = places.map((i): NeededChunk => ({ key: keyAt(i), lastBlock: i, state: "stored" }));
-    return tiers.manager.withoutRoom(chunks).map((key) => places.find((i) => keyAt(i) === key));
+    return tiers.manager.storage.withoutRoom(chunks).map((key) => places.find((i) => keyAt(i) === key));
   };
   expect(cut(3, 2, 1, 0)).toEqual([3]);
   tiers.promote("r", 0, 1);
@@ -161,7 +168,7 @@ test("half of the slots, less what promotions hold and what cannot be evicted, i
   tiers.settle();
   // Read, but pinned.
   expect(cut(2, 3)).toEqual([3]);
-  tiers.manager.release("r");
+  tiers.manager.storage.release("r");
   expect(cut(2, 3, 4)).toEqual([]);
   expect(tiers.prepareStore(10, 11, 12, 13)).toBe("10>2 11>3 12>4 13>5");
   // Two are idle, the rest is being written.
@@ -173,11 +180,11 @@ test("memory that is refused: what got no slot is asked for again", () => {
   const tiers = new Tiers({ reserveSlot: (slotId) => slotId < 1 }, 3);
   tiers.executor.open();
   tiers.manager.settle();
-  tiers.manager.takeChanges();
+  tiers.manager.storage.takeChanges();
   tiers.promote("r", 0, 1);
-  expect(tiers.manager.takeChanges().keys).toEqual([keyAt(1)]);
+  expect(tiers.manager.storage.takeChanges().keys).toEqual([keyAt(1)]);
   expect([tiers.pump(), tiers.lookup(1)]).toEqual([["read 0>0"], "stored"]);
-  tiers.manager.release("r");
+  tiers.manager.storage.release("r");
   tiers.settle();
 });
 
@@ -186,7 +193,7 @@ test("what the store evicts for others is not there any more; a failed write was
   tiers.executor.open();
   tiers.manager.settle();
   tiers.prepareStore(1, 2);
-  tiers.manager.persist([chunkAt(1), chunkAt(2)]);
+  tiers.manager.storage.persist([chunkAt(1), chunkAt(2)]);
   tiers.completeStore(0, 1);
   tiers.completeStore(1, 2);
   tiers.pump();
@@ -195,7 +202,7 @@ test("what the store evicts for others is not there any more; a failed write was
   tiers.executor.takeResults = () => [result];
   tiers.manager.settle();
   expect([0, 1, 2].map((i) => tiers.lookup(i))).toEqual(["miss", "hit", "hit"]);
-  expect(tiers.manager.storageStats).toMatchObject({
+  expect(tiers.manager.storage.stats).toMatchObject({
     ...usage,
     numChunks: 1,
     bytesDurable: 1024,
@@ -215,7 +222,7 @@ test("an index of an earlier clear epoch is not believed, but its epoch is: the 
   tiers.manager.settle();
   expect(tiers.lookup(0)).toBe("miss");
   tiers.prepareStore(5);
-  tiers.manager.persist([chunkAt(5)]);
+  tiers.manager.storage.persist([chunkAt(5)]);
   tiers.completeStore(0, 5);
   tiers.pump();
   tiers.settle();
@@ -226,14 +233,14 @@ test("two clears in a row: writes go on after the second", () => {
   const tiers = new Tiers({}, 1);
   tiers.executor.open();
   tiers.manager.settle();
-  tiers.manager.clearStorage();
-  expect([tiers.pump(), tiers.lookup(0), tiers.manager.isClearing]).toEqual([["clear"], "miss", true]);
-  tiers.manager.clearStorage();
+  tiers.manager.storage.clear();
+  expect([tiers.pump(), tiers.lookup(0), tiers.manager.storage.isClearing]).toEqual([["clear"], "miss", true]);
+  tiers.manager.storage.clear();
   tiers.executor.endAll();
   tiers.manager.settle();
-  expect([tiers.manager.isClearing, tiers.pump()]).toEqual([true, ["clear"]]);
+  expect([tiers.manager.storage.isClearing, tiers.pump()]).toEqual([true, ["clear"]]);
   tiers.settle();
-  expect([tiers.manager.isClearing, tiers.manager.hasClearFailed, tiers.executor.clearEpoch]).toEqual([
+  expect([tiers.manager.storage.isClearing, tiers.manager.storage.hasClearFailed, tiers.executor.clearEpoch]).toEqual([
     false,
     false,
     2,
@@ -245,10 +252,14 @@ test("a clear that ends in vain says so", () => {
   tiers.executor.open();
   tiers.executor.canClear = false;
   tiers.manager.settle();
-  tiers.manager.clearStorage();
+  tiers.manager.storage.clear();
   tiers.pump();
   tiers.settle();
-  expect([tiers.manager.hasClearFailed, tiers.lookup(0), tiers.manager.hasWork]).toEqual([true, "miss", false]);
+  expect([tiers.manager.storage.hasClearFailed, tiers.lookup(0), tiers.manager.storage.hasWork]).toEqual([
+    true,
+    "miss",
+    false,
+  ]);
 });
 
 test("touches go out once, for what storage has", () => {
