@@ -143,7 +143,7 @@ describe.each(MODES)("$name", ({ maxInFlightSteps }) => {
       late.run();
     });
 
-    test("it never opens: two seconds, then it is RAM only", () => {
+    test("it never opens: RAM only from then on", () => {
       const driver = new OffloadDriver(maxInFlightSteps, { storage: { isOpened: false } });
       driver.add("a", tokens(1, 13), { maxTokens: 1 });
       driver.turn();
