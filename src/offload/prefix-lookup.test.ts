@@ -64,6 +64,8 @@ describe("a prefix of full attention", () => {
     { name: "a miss, then hits: nothing", chunks: ".hh", answer: "0: " },
     { name: "a single chunk", chunks: "h", answer: "1: 0" },
     { name: "no chunk", chunks: "", answer: "0: " },
+    { name: "in storage: it is somewhere, and waits", chunks: "hsh", answer: "3: 0 1 2 waits for 1 (pending)" },
+    { name: "in storage behind a miss: nothing", chunks: ".ss", answer: "0: " },
     { name: "not known yet: it waits", chunks: "rhh", answer: "3: 0 1 2 waits for 0 (retry)" },
     { name: "not known yet behind a hit: it waits", chunks: "hr.", answer: "2: 0 1 waits for 1 (retry)" },
     {
