@@ -368,8 +368,8 @@ export const MUTANTS = [
   {
     name: "a wait is not bounded by what computing takes",
     file: "src/offload/offload-connector.ts",
-    find: "Math.min(predictedMs, MAX_DEFERRAL_MS[loadPolicy])",
-    replace: "Math.max(0 * predictedMs, MAX_DEFERRAL_MS[loadPolicy])",
+    find: "Math.min(this.#rate.predictMs(numTokensToLoad), MAX_DEFERRAL_MS)",
+    replace: "Math.max(0 * numTokensToLoad, MAX_DEFERRAL_MS)",
     testFile: "src/scheduler/scenarios-deferral.test.ts",
     test: "'outputs one step late' deadlines nobody waits longer than computing would take",
   },

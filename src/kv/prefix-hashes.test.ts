@@ -76,13 +76,6 @@ describe("a hash names all that lies before its block's end", () => {
   });
 });
 
-test("a header has the blocks' ids and the hash of what came before them", () => {
-  const hashes = hashesOf([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
-  expect(hashes.header(1, 2)).toEqual({ parent: null, tokenIds: [1, 2, 3, 4, 5, 6, 7, 8] });
-  expect(hashes.header(2, 2)).toEqual({ parent: hashes.at(0), tokenIds: [5, 6, 7, 8, 9, 10, 11, 12] });
-  expect(hashes.header(2, 1)).toEqual({ parent: hashes.at(1), tokenIds: [9, 10, 11, 12] });
-});
-
 describe("they are made when first asked for", () => {
   test("each block's ids are read once, in order, whatever is asked first", () => {
     const reads: string[] = [];

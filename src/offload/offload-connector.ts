@@ -42,8 +42,9 @@ export interface OffloadConnectorOptions {
   readonly nextJobId?: () => JobId;
 }
 
-/** No tier is worth a longer wait; and where a policy says otherwise. */
-const MAX_DEFERRAL_MS = { auto: 2000, always: 30_000 };
+/** No tier is worth a longer wait; and where loads are wanted always. */
+const MAX_DEFERRAL_MS = 2000;
+const MAX_ALWAYS_MS = 30_000;
 /** Share of the pool that leases may hold. */
 const MAX_LEASED_SHARE = 0.25;
 /** Share of a step's bytes that stores may take, so that loads, for which somebody waits, always get on. */
@@ -134,11 +135,11 @@ export class OffloadConnector implements Connector {
     const { numBlocks, numTokensToLoad, waitsFor, chunks } = this.#findPrefix(request, isCached);
     if (chunks.length === 0) return { kind: "none" };
     if (waitsFor === null) return { kind: "load", numBlocks };
-    const { manager, loadPolicy = "auto" } = this.#options;
+    const { manager, loadPolicy } = this.#options;
     // Others must not push out of the tier, while the request waits, what it has there already.
     manager.touch(chunks.map(({ key }) => key));
-    const predictedMs = loadPolicy === "auto" ? this.#rate.predictMs(numTokensToLoad) : Number.POSITIVE_INFINITY;
-    const maxWaitMs = Math.min(predictedMs, MAX_DEFERRAL_MS[loadPolicy]);
+    const predictedMs = Math.min(this.#rate.predictMs(numTokensToLoad), MAX_DEFERRAL_MS);
+    const maxWaitMs = loadPolicy === "always" ? MAX_ALWAYS_MS : predictedMs;
     const deadlineMs = this.#deferrals.defer(requestId, waitsFor.key, waitsFor.reason, maxWaitMs);
     manager.storage?.promote(requestId, prefixHashes, chunks, deadlineMs);
     return { kind: "deferred", reason: waitsFor.reason };

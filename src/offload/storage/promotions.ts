@@ -3,6 +3,7 @@ import type { PrefixHashes } from "../../kv/prefix-hashes";
 import { assert } from "../../util/errors";
 import type { HostManager } from "../host-manager";
 import type { NeededChunk } from "../prefix-lookup";
+import { chunkHeader } from "./chunk-header";
 import type { ChunkHeader } from "./storage-api";
 import type { SlotChunk, StorageOpId } from "./storage-op";
 
@@ -115,7 +116,7 @@ export class Promotions {
     for (const { key, lastBlock, state } of chunks) {
       const slotId = slots.get(key);
       if (slotId !== undefined) {
-        this.#add({ key, slotId, header: prefixHashes.header(lastBlock, this.#options.blocksPerChunk) });
+        this.#add({ key, slotId, header: chunkHeader(prefixHashes, lastBlock, this.#options.blocksPerChunk) });
       }
       const promotion = this.#byKey.get(key);
       if (promotion) this.#join(requestId, promotion, deadlineMs);

@@ -4,6 +4,7 @@ import type { HostManager } from "../host-manager";
 import type { NeededChunk } from "../prefix-lookup";
 import type { StorageChanges, StorageStats, StorageTier } from "../storage-tier";
 import { ChangeLog } from "./change-log";
+import { chunkHeader } from "./chunk-header";
 import { Clears } from "./clears";
 import { Promotions } from "./promotions";
 import type { StorageIndex, StorageUsage } from "./storage-api";
@@ -165,7 +166,7 @@ export class StorageBooks implements StorageTier {
     const keys = taken.map(({ key }) => key);
     this.#writes.submitted(opId, keys);
     const chunks = taken.map(({ key, slotId, prefixHashes, lastBlock }) => {
-      return { key, slotId, header: prefixHashes.header(lastBlock, blocksPerChunk) };
+      return { key, slotId, header: chunkHeader(prefixHashes, lastBlock, blocksPerChunk) };
     });
     this.#executor.submit({ kind: "write", opId, clearEpoch: this.#clearEpoch, chunks });
   }

@@ -4,6 +4,7 @@ import { tokens } from "../../kv/kv-request.fixture";
 import { PrefixHashes } from "../../kv/prefix-hashes";
 import { HostManager, type HostManagerOptions } from "../host-manager";
 import type { NeededChunk } from "../prefix-lookup";
+import { chunkHeader } from "./chunk-header";
 import { ScriptedExecutor } from "./scripted-executor.fixture";
 import { TieredManager } from "./tiered-manager";
 
@@ -33,7 +34,7 @@ class Tiers {
     const nameOf = (key: string) => String(Array.from({ length: 16 }, (_, i) => keyAt(i)).indexOf(key));
     this.executor = new ScriptedExecutor(contents, { chunkBytes: 1024, nameOf });
     for (let i = 0; i < recorded; i++) {
-      this.executor.records.set(keyAt(i), { header: hashes.header(i, 1), bytes: keyAt(i) });
+      this.executor.records.set(keyAt(i), { header: chunkHeader(hashes, i, 1), bytes: keyAt(i) });
     }
     const options = { numSlots: 8, evictionPolicy: "lru", storeThreshold: 0, reserveSlot: () => true } as const;
     this.manager = new TieredManager({
