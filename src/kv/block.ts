@@ -1,9 +1,10 @@
-import type { KvKey } from "./chunk";
+import type { ChunkOfPrefix, KvKey, StoreTiers } from "./chunk";
 
 /** Blocks of the prefix cache that make up a chunk, whole as long as each of them has this record. */
-export interface CachedChunk {
-  readonly key: KvKey;
+export interface CachedChunk extends ChunkOfPrefix {
   readonly blocks: readonly Block[];
+  /** Of the request that made it whole. */
+  readonly store: StoreTiers;
 }
 
 /** One page of the pool, as the control plane sees it. */

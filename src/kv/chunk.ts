@@ -1,5 +1,5 @@
 import type { KvGeometry } from "./geometry";
-import type { PrefixHash } from "./prefix-hashes";
+import type { PrefixHash, PrefixHashes } from "./prefix-hashes";
 
 /** Tokens of a chunk at most: long enough to be worth a transfer, short enough that a prefix is cut late. */
 const MAX_CHUNK_TOKENS = 64;
@@ -11,6 +11,17 @@ const CHUNK_BYTES = 512 * 1024;
  * that ends with it.
  */
 export type KvKey = string;
+
+/** Below the GPU, the tiers that a request's chunks may go to on its account. "ram": none that outlives the page. */
+export type StoreTiers = "all" | "ram" | "none";
+
+/** A chunk, and what its header is made of. */
+export interface ChunkOfPrefix {
+  readonly key: KvKey;
+  readonly prefixHashes: PrefixHashes;
+  /** The block of that prefix that the chunk ends with. */
+  readonly lastBlock: number;
+}
 
 export function kvKey(group: number, hash: PrefixHash): KvKey {
   return `${group}/${hash}`;

@@ -4,7 +4,7 @@ import type { Block, CachedChunk } from "./block";
 import { BlockLeases } from "./block-leases";
 import { BlockPool } from "./block-pool";
 import { BlockTable, type TableEntries } from "./block-table";
-import { kvKey } from "./chunk";
+import { kvKey, type StoreTiers } from "./chunk";
 import type { KvGeometry } from "./geometry";
 import type { PrefixHashes } from "./prefix-hashes";
 import { firstBlockSeen, longestPrefix } from "./prefix-match";
@@ -22,6 +22,7 @@ export interface KvRequest {
   readonly numInFlightTokens: number;
   /** Null for a request that does not use the prefix cache. */
   readonly prefixHashes: PrefixHashes | null;
+  readonly store: StoreTiers;
 }
 
 /** New entries of a request's block table in one group. */
@@ -159,7 +160,7 @@ export class KvCacheManager {
   /** Lets others hit what a load has brought to entries of the request's tables. */
   publishLoaded(request: KvRequest, entries: readonly BlockEntry[]): void {
     const { tables } = this.#rowOf(request);
-    for (const { group, index } of entries) this.#publishAt(tables[group], group, index, request.prefixHashes!);
+    for (const { group, index } of entries) this.#publishAt(tables[group], group, index, request);
   }
 
   /** Gives back the blocks that no query sees any more. */
@@ -204,13 +205,12 @@ export class KvCacheManager {
    * ids are known. A window may have gone over a block before its last id was known; it is lost to the cache.
    */
   publish(request: KvRequest): void {
-    const { prefixHashes } = request;
-    if (!prefixHashes) return;
+    if (!request.prefixHashes) return;
     const row = this.#rowOf(request);
     const numFullBlocks = Math.floor(numStorableTokens(request) / this.#geometry.blockSize);
     for (let index = row.numPublishedBlocks; index < numFullBlocks; index++) {
       row.tables.forEach((table, group) => {
-        this.#publishAt(table, group, index, prefixHashes);
+        this.#publishAt(table, group, index, request);
       });
     }
     row.numPublishedBlocks = Math.max(row.numPublishedBlocks, numFullBlocks);
@@ -268,15 +268,16 @@ export class KvCacheManager {
     this.#pool.checkIntegrity(countEach([...held, ...this.leases.blocks]));
   }
 
-  #publishAt(table: BlockTable, group: number, index: number, prefixHashes: PrefixHashes): void {
+  #publishAt(table: BlockTable, group: number, index: number, { prefixHashes, store }: KvRequest): void {
     const block = table.heldAt(index);
-    if (!block) return;
+    if (!block || !prefixHashes) return;
     const key = kvKey(group, prefixHashes.at(index));
     this.#pool.publish(block, key);
     const { blocksPerChunk } = this.#geometry;
     if ((index + 1) % blocksPerChunk !== 0) return;
     const blocks = Array.from({ length: blocksPerChunk }, (_, i) => table.heldAt(index + 1 - blocksPerChunk + i));
-    if (blocks.every((each) => each !== null)) this.#pool.markChunk({ key, blocks });
+    if (blocks.every((each) => each !== null))
+      this.#pool.markChunk({ key, blocks, prefixHashes, lastBlock: index, store });
   }
 
   #rowOf({ row: index }: KvRequest): Row {

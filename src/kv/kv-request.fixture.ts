@@ -6,6 +6,7 @@ export class TestRequest implements KvRequest {
   row: number | null;
   numComputedTokens = 0;
   numInFlightTokens = 0;
+  readonly store = "all";
   readonly tokenIds: number[];
   readonly prefixHashes: PrefixHashes | null;
 

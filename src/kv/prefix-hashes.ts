@@ -16,20 +16,20 @@ export interface PrefixExtraKeys {
  * hash names all tokens up to its block's end. They are made when first asked for. Ids become known, but never change.
  */
 export class PrefixHashes {
-  readonly #blockSize: number;
-  readonly #tokenIds: (start: number, end: number) => readonly number[];
+  readonly blockSize: number;
+  /** Ids of positions [start, end), fewer where they are not known. */
+  readonly tokenIds: (start: number, end: number) => readonly number[];
   readonly #hashes: PrefixHash[] = [];
   #last: Uint8Array;
   readonly #message: Uint8Array;
 
-  /** `tokenIds` gives the ids of positions [start, end), fewer where they are not known. */
   constructor(
     blockSize: number,
     extraKeys: PrefixExtraKeys,
     tokenIds: (start: number, end: number) => readonly number[],
   ) {
-    this.#blockSize = blockSize;
-    this.#tokenIds = tokenIds;
+    this.blockSize = blockSize;
+    this.tokenIds = tokenIds;
     this.#last = digest(new TextEncoder().encode(JSON.stringify(extraKeys)));
     this.#message = new Uint8Array(HASH_BYTES + 4 * blockSize);
   }
@@ -41,12 +41,9 @@ export class PrefixHashes {
   }
 
   #hashNext(): PrefixHash {
-    const start = this.#hashes.length * this.#blockSize;
-    const tokenIds = this.#tokenIds(start, start + this.#blockSize);
-    assert(
-      tokenIds.length === this.#blockSize,
-      () => `block at ${start} has ${tokenIds.length} known ids, is not full`,
-    );
+    const start = this.#hashes.length * this.blockSize;
+    const tokenIds = this.tokenIds(start, start + this.blockSize);
+    assert(tokenIds.length === this.blockSize, () => `block at ${start} has ${tokenIds.length} known ids, is not full`);
     this.#message.set(this.#last);
     const words = new DataView(this.#message.buffer, HASH_BYTES);
     tokenIds.forEach((tokenId, i) => {

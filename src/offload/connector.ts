@@ -1,4 +1,4 @@
-import type { KvKey } from "../kv/chunk";
+import type { ChunkOfPrefix, StoreTiers } from "../kv/chunk";
 import type { PrefixHashes } from "../kv/prefix-hashes";
 import type { OffloadStats } from "./offload-stats";
 import type { JobId, LoadJob, StepTransfers, TransferResult } from "./transfer-job";
@@ -12,6 +12,7 @@ export interface ConnectorRequest {
   readonly numComputedTokens: number;
   /** Null for a request that does not use the prefix cache: no tier has anything for it, nor gets anything from it. */
   readonly prefixHashes: PrefixHashes | null;
+  readonly store: StoreTiers;
 }
 
 /** The block that a request holds at an entry of a group's block table; null where it holds none there (any more). */
@@ -21,9 +22,10 @@ export type BlockAt = (group: number, index: number) => number | null;
 export type StoreMoment = "compute" | "preempt" | "finish";
 
 /** A chunk whose blocks lie in the prefix cache with nobody to hold them, one of which is about to be handed out. */
-export interface EvictedChunk {
-  readonly key: KvKey;
+export interface EvictedChunk extends ChunkOfPrefix {
   readonly blockIds: readonly number[];
+  /** Of the request that made it whole. */
+  readonly store: StoreTiers;
 }
 
 /** Why a request waits for a tier. "loading": another request loads what it needs. Else as LookupResult. */
@@ -51,6 +53,8 @@ export interface LoadProgress {
   /** "failed": what did not arrive is a miss for this request from now on; the load is over. */
   readonly state: "loading" | "done" | "failed";
 }
+
+export type LowerTier = "host" | "storage";
 
 /** Holds of jobs on GPU blocks that a connector asks for, leases first. Whoever gets it leaves it as it is. */
 export interface LeaseRequests {
@@ -85,8 +89,11 @@ export interface Connector {
   /** What the tiers add to the blocks that the GPU has of a request's known tokens, the last one excepted. Reserves nothing. */
   lookup(request: ConnectorRequest, isCached: (group: number, index: number) => boolean): LookupAnswer;
 
-  /** Follows a "load" answer in the same pass: its blocks are allocated. The slots are pinned from here on. */
-  startLoad(request: ConnectorRequest, targets: readonly LoadTarget[]): void;
+  /**
+   * Follows a "load" answer in the same pass: its blocks are allocated. The slots are pinned from here on. Returns the positions
+   * for which something was brought out of storage.
+   */
+  startLoad(request: ConnectorRequest, targets: readonly LoadTarget[]): number;
 
   /**
    * The next part of a load, of at most `maxTokens` positions (one block at least), to go with this step; null when all of it is on
@@ -131,8 +138,8 @@ export interface Connector {
   /** The request's KV is not to be believed: what it has stored, or is storing, is nobody's hit from now on. */
   discard(request: ConnectorRequest): void;
 
-  /** Empties the tiers below the GPU. Stores under way are void. */
-  clear(): void;
+  /** Empties these tiers. What is under way to them is void. */
+  clear(tiers: readonly LowerTier[]): void;
 
   /** The GPU device is gone, and its blocks with it: every job fails, leases and deferrals end; the host tier keeps what it has. */
   beginEpoch(): void;

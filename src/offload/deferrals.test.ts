@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Deferrals, MAX_DEFERRAL_MS } from "./deferrals";
+import { Deferrals } from "./deferrals";
 
 function makeDeferrals() {
   const clock = { nowMs: 0 };
@@ -37,11 +37,13 @@ test("a deadline wakes it too, and counts", () => {
   deferrals.checkIntegrity();
 });
 
-test("no wait is longer than two seconds, also where nothing is known of the cost of computing", () => {
-  const { deferrals } = makeDeferrals();
-  deferrals.defer("r", "a", "retry", Number.POSITIVE_INFINITY);
-  expect(deferrals.nextDeadlineMs).toBe(MAX_DEFERRAL_MS);
-  expect(MAX_DEFERRAL_MS).toBe(2000);
+test("a wait tells its deadline, which is that of the request's first", () => {
+  const { clock, deferrals } = makeDeferrals();
+  expect(deferrals.defer("r", "a", "retry", 300)).toBe(300);
+  clock.nowMs = 100;
+  deferrals.wake("a");
+  expect(deferrals.defer("r", "b", "pending", 300)).toBe(300);
+  expect(deferrals.defer("s", "b", "pending", 300)).toBe(400);
 });
 
 test("the first wait of a request sets the deadline of all", () => {

@@ -2,9 +2,6 @@ import type { KvKey } from "../kv/chunk";
 import { assert } from "../util/errors";
 import type { DeferralReason } from "./connector";
 
-/** No tier is worth a longer wait. */
-export const MAX_DEFERRAL_MS = 2000;
-
 interface Deferral {
   readonly key: KvKey;
   readonly reason: DeferralReason;
@@ -54,11 +51,11 @@ export class Deferrals {
     return patience !== undefined && patience.deadlineMs <= this.#now();
   }
 
-  /** Puts a request off until `key` changes; `maxWaitMs` counts when it is the request's first wait. */
-  defer(requestId: string, key: KvKey, reason: DeferralReason, maxWaitMs: number): void {
+  /** Puts a request off until `key` changes; `maxWaitMs` counts when it is the request's first wait. Returns its deadline. */
+  defer(requestId: string, key: KvKey, reason: DeferralReason, maxWaitMs: number): number {
     let patience = this.#patience.get(requestId);
     if (!patience) {
-      patience = { deadlineMs: this.#now() + Math.min(maxWaitMs, MAX_DEFERRAL_MS), deferral: null };
+      patience = { deadlineMs: this.#now() + maxWaitMs, deferral: null };
       this.#patience.set(requestId, patience);
     }
     assert(patience.deferral === null, () => `request ${requestId} waits already`);
@@ -68,6 +65,7 @@ export class Deferrals {
     if (waiting) waiting.add(requestId);
     else this.#waiting.set(key, new Set([requestId]));
     this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, patience.deadlineMs);
+    return patience.deadlineMs;
   }
 
   /** The chunk came, or will not come: who waits for it is asked again. */

@@ -44,6 +44,7 @@ export interface HostManagerOptions {
  * A chunk that is forgotten is gone at once. Its slot comes free at once if it is idle, else with its last job.
  */
 export class HostManager implements OffloadManager {
+  readonly storage = null;
   readonly #slots: SlotTable;
   /** Every chunk that has not been forgotten. */
   readonly #slotIds = new Map<KvKey, number>();
@@ -78,6 +79,11 @@ export class HostManager implements OffloadManager {
     if (slotId !== undefined) return this.#slots.at(slotId).state === "pending" ? "pending" : "hit";
     this.#evictedKeys.ask(key);
     return "miss";
+  }
+
+  /** Of a chunk that is here or on its way; null of any other. */
+  slotIdOf(key: KvKey): number | null {
+    return this.#slotIds.get(key) ?? null;
   }
 
   touch(keys: readonly KvKey[]): void {
@@ -117,12 +123,13 @@ export class HostManager implements OffloadManager {
     this.#storeEpoch.improve("noSlot");
   }
 
-  prepareStore(keys: readonly KvKey[]): PreparedStore {
+  /** `isFiltered` false: chunks that were not seen often enough get slots too. */
+  prepareStore(keys: readonly KvKey[], isFiltered = true): PreparedStore {
     const named = new Set(keys);
     const present = [...named].filter((key) => this.#slotIds.has(key));
     const absent = [...named].filter((key) => !this.#slotIds.has(key));
     for (const key of absent) this.#evictedKeys.ask(key);
-    const storable = absent.filter((key) => this.#filter?.hasReached(key) ?? true);
+    const storable = absent.filter((key) => !isFiltered || (this.#filter?.hasReached(key) ?? true));
     const accepted = this.#takeSlots(storable, named);
     this.#policy.insert(accepted.map(({ key }) => key));
     this.#storeEpoch.refuse("unseen", absent.length - storable.length);
@@ -149,14 +156,22 @@ export class HostManager implements OffloadManager {
     return taken;
   }
 
-  /** At most `maxChunks`. */
-  #evict(maxChunks: number, protectedKeys: ReadonlySet<KvKey>): void {
+  /** Slots that a `prepareStore` of these keys and others would find for the others, while memory lasts. */
+  numSlotsBeside(keys: ReadonlySet<KvKey>): number {
+    return this.#slots.count("free") + this.#numEvictable(keys);
+  }
+
+  #numEvictable(protectedKeys: ReadonlySet<KvKey>): number {
     const isIdle = (key: KvKey) => {
       const slotId = this.#slotIds.get(key);
       return slotId !== undefined && this.#slots.at(slotId).state === "idle";
     };
-    const numProtected = [...protectedKeys].filter(isIdle).length;
-    const numChunks = Math.min(maxChunks, this.#policy.numIdle - numProtected);
+    return this.#policy.numIdle - [...protectedKeys].filter(isIdle).length;
+  }
+
+  /** At most `maxChunks`. */
+  #evict(maxChunks: number, protectedKeys: ReadonlySet<KvKey>): void {
+    const numChunks = Math.min(maxChunks, this.#numEvictable(protectedKeys));
     if (numChunks === 0) return;
     const evicted = this.#policy.evict(numChunks, protectedKeys);
     assert(evicted?.length === numChunks, () => `${numChunks} chunks are idle, but cannot be evicted`);

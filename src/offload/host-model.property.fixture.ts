@@ -119,9 +119,21 @@ export class HostModel {
     }
   }
 
-  prepareStore(keys: readonly string[]): { accepted: [string, number][]; present: string[]; refused: string[] } {
+  slotIdOf(key: string): number | null {
+    return this.#slotOf(key)?.slotId ?? null;
+  }
+
+  numSlotsBeside(keys: ReadonlySet<string>): number {
+    const evictable = this.slots.filter(({ key }) => key !== null && this.isIdle(key) && !keys.has(key));
+    return this.numSlots - this.slots.length + evictable.length;
+  }
+
+  prepareStore(
+    keys: readonly string[],
+    isFiltered: boolean,
+  ): { accepted: [string, number][]; present: string[]; refused: string[] } {
     const present = keys.filter((key) => this.#slotOf(key));
-    const storable = keys.filter((key) => !present.includes(key) && this.isSeenEnough(key));
+    const storable = keys.filter((key) => !present.includes(key) && (!isFiltered || this.isSeenEnough(key)));
     const slotIds: number[] = [];
     while (slotIds.length < storable.length && this.#hasFree()) slotIds.push(this.#take());
     const numIdle = this.slots.filter(({ key }) => key !== null && this.isIdle(key) && !keys.includes(key)).length;

@@ -17,7 +17,7 @@ function ofKind<K extends string, T extends object>(kind: K, weight: number, res
 const operation = fc.oneof(
   ofKind("sight", 6, fc.record({ keys: someKeys })),
   ofKind("touch", 6, fc.record({ keys: someKeys })),
-  ofKind("prepareStore", 12, fc.record({ keys: someKeys })),
+  ofKind("prepareStore", 12, fc.record({ keys: someKeys, isFiltered: fc.nat(4).map((n) => n > 0) })),
   ofKind("completeStore", 24, fc.record({ job: anyJob, success: fc.nat(7).map((n) => n > 0) })),
   ofKind("prepareLoad", 6, fc.record({ keys: someKeys })),
   ofKind("completeLoad", 6, fc.record({ job: anyJob })),
@@ -40,6 +40,7 @@ export const arbitraryLife = fc.record({ options, operations: fc.array(operation
 export const RARE_EVENTS = [
   "an eviction",
   "a touch of a ghost",
+  "a chunk passes by the filter",
   "a refusal for lack of a slot",
   "a refusal for lack of sightings",
   "a change of the store epoch",
@@ -103,7 +104,7 @@ export class HostPlayer {
         this.#model.clear();
         break;
       case "prepareStore":
-        this.#prepareStore(operation.keys);
+        this.#prepareStore(operation.keys, operation.isFiltered);
         break;
       case "completeStore":
         this.#completeStore(operation.job, operation.success);
@@ -119,10 +120,11 @@ export class HostPlayer {
     }
   }
 
-  #prepareStore(keys: readonly string[]): void {
+  #prepareStore(keys: readonly string[], isFiltered: boolean): void {
     const wasInTheWay = keys.some((key) => this.#model.isIdle(key));
-    const expected = this.#model.prepareStore(keys);
-    const { accepted, present, refused } = this.#manager.prepareStore(keys);
+    const expected = this.#model.prepareStore(keys, isFiltered);
+    const { accepted, present, refused } = this.#manager.prepareStore(keys, isFiltered);
+    if (accepted.some(({ key }) => !this.#model.isSeenEnough(key))) this.#count("a chunk passes by the filter");
     expect(accepted.map(({ key, slotId }) => [key, slotId])).toEqual(expected.accepted);
     expect({ present, refused }).toEqual({ present: expected.present, refused: expected.refused });
     this.#stores.push(...accepted);
@@ -169,6 +171,10 @@ export class HostPlayer {
     this.#manager.checkIntegrity({ numPending, numReaders });
     const states = (tier: HostManager | HostModel) => KEYS.map((key) => tier.lookup(key)).join(" ");
     expect(states(this.#manager)).toBe(states(this.#model));
+    const slots = (tier: HostManager | HostModel) => KEYS.map((key) => tier.slotIdOf(key)).join(" ");
+    expect(slots(this.#manager)).toBe(slots(this.#model));
+    const room = (tier: HostManager | HostModel) => KEYS.map((_, i) => tier.numSlotsBeside(new Set(KEYS.slice(i))));
+    expect(room(this.#manager)).toEqual(room(this.#model));
     const { stats } = this.#manager;
     const { numFreeSlots, numPendingSlots, numIdleSlots, numPinnedSlots } = stats;
     const actual = [stats.numSlots, stats.numEvictions, numFreeSlots, numPendingSlots, numIdleSlots, numPinnedSlots];

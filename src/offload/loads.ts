@@ -93,8 +93,8 @@ export class Loads {
     return this.#keys.has(key);
   }
 
-  /** Pins the chunks of `targets`, which are by index; all must be readable. */
-  start(requestId: string, prefixHashes: PrefixHashes, targets: readonly LoadTarget[]): void {
+  /** Pins the chunks of `targets`, which are by index; all must be readable. Returns the chunk of each. */
+  start(requestId: string, prefixHashes: PrefixHashes, targets: readonly LoadTarget[]): readonly KvKey[] {
     assert(!this.#live.has(requestId), () => `request ${requestId} loads already`);
     const { blocksPerChunk } = this.#options.geometry;
     const keyOf = ({ group, index }: LoadTarget) =>
@@ -117,6 +117,7 @@ export class Loads {
       isOver: false,
     });
     this.#keys = null;
+    return blocks.map(({ key }) => key);
   }
 
   /**

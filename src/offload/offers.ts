@@ -23,15 +23,16 @@ export class Offers {
 
   /** See Connector. */
   offer(moment: StoreMoment, request: ConnectorRequest, blockAt: BlockAt, epoch: number): void {
-    const { requestId, prefixHashes } = request;
-    if (prefixHashes === null) return;
+    const { requestId, prefixHashes, store } = request;
+    if (prefixHashes === null || store === "none") return;
     const { geometry, policy } = this.#options;
     const { blockSize, blocksPerChunk, groups } = geometry;
     const numChunks = Math.floor(numStorableTokens(request) / (blockSize * blocksPerChunk));
     const storable = { requestId, numGroups: groups.length, numChunks };
     const offered = policy.select(moment, storable, this.#storeEpoch).map((chunk) => {
-      const key = kvKey(chunk.group, prefixHashes.at((chunk.chunk + 1) * blocksPerChunk - 1));
-      return { chunk, key, blockIds: this.#heldBlocks(chunk, blockAt) };
+      const lastBlock = (chunk.chunk + 1) * blocksPerChunk - 1;
+      const key = kvKey(chunk.group, prefixHashes.at(lastBlock));
+      return { chunk, key, blockIds: this.#heldBlocks(chunk, blockAt), prefixHashes, lastBlock };
     });
     const held = offered.flatMap(({ key, blockIds }) => (blockIds ? [key] : []));
     const { slots, refused } = this.#prepareStore(held);
@@ -44,12 +45,13 @@ export class Offers {
       }
       policy.settle(requestId, chunk, outcome, this.#storeEpoch);
     }
+    if (store === "all") this.#options.manager.storage?.persist(offered);
   }
 
   offerEvicted(chunks: readonly EvictedChunk[], epoch: number): void {
     if (!this.#options.policy.storesEvicted || chunks.length === 0) return;
     const { manager } = this.#options;
-    const dirty = chunks.filter(({ key }) => manager.lookup(key) === "miss");
+    const dirty = chunks.filter(({ key, store }) => store !== "none" && this.#isDirty(key));
     const now = dirty.slice(0, this.#options.stores.roomInStep);
     this.#options.stores.numWithoutRoom += dirty.length - now.length;
     const slots = new Map(
@@ -59,6 +61,13 @@ export class Offers {
       const slotId = slots.get(key);
       if (slotId !== undefined) this.#options.stores.plan({ key, blockIds, owner: null }, slotId, epoch);
     }
+    manager.storage?.persist(chunks.filter(({ store }) => store === "all"));
+  }
+
+  /** No tier is known to have it. */
+  #isDirty(key: KvKey): boolean {
+    const state = this.#options.manager.lookup(key);
+    return state === "miss" || state === "retry";
   }
 
   /** Changes when an offer that was refused may be accepted. */
@@ -69,7 +78,7 @@ export class Offers {
   /** What is not present gets a slot, as far as there is room for its store; the rest is refused. */
   #prepareStore(keys: readonly KvKey[]): { slots: Map<KvKey, number>; refused: ReadonlySet<KvKey> } {
     const { manager } = this.#options;
-    const missing = keys.filter((key) => manager.lookup(key) === "miss");
+    const missing = keys.filter((key) => this.#isDirty(key));
     const tooMany = new Set(missing.slice(this.#options.stores.room));
     this.#options.stores.numWithoutRoom += tooMany.size;
     const { accepted, refused } = manager.prepareStore(keys.filter((key) => !tooMany.has(key)));

@@ -36,7 +36,7 @@ function makeConnector(options: Partial<OffloadConnectorOptions> = {}) {
   const request = (requestId: string, numTokens: number, numComputedTokens = numTokens): ConnectorRequest => {
     const ids = tokens(1, numTokens);
     const prefixHashes = new PrefixHashes(4, { cacheSalt: null }, (start, end) => ids.slice(start, end));
-    const added = { requestId, numTokens, numComputedTokens, prefixHashes };
+    const added = { requestId, numTokens, numComputedTokens, prefixHashes, store: "all" } as const;
     connector.requestAdded(added);
     return added;
   };
@@ -63,7 +63,7 @@ test("stores what is both written and known", () => {
 
 test("a request without the prefix cache: no lookup, no store", () => {
   const { connector, store } = makeConnector();
-  const request = { requestId: "a", numTokens: 12, numComputedTokens: 12, prefixHashes: null };
+  const request = { requestId: "a", numTokens: 12, numComputedTokens: 12, prefixHashes: null, store: "all" } as const;
   connector.requestAdded(request);
   expect([store(request), connector.lookup(request, onGpu)]).toEqual(["", { kind: "none" }]);
 });
@@ -193,7 +193,7 @@ test("cleared: what was stored is stored again; what is on its way is nobody's",
   const { connector, request, store } = makeConnector();
   const a = request("a", 8);
   expect(store(a)).toBe("1 2");
-  connector.clear();
+  connector.clear(["host"]);
   expect(connector.lookup(request("b", 9, 0), onGpu)).toEqual({ kind: "none" });
   expect(store(a)).toBe("1 2");
 });
@@ -208,7 +208,7 @@ test.each([
   connector.offer("compute", a, blockAt);
   const [{ jobId }] = connector.takeTransfers().stores;
   const [waitingJobId] = connector.takeLeaseRequests().leases.keys();
-  if (isCleared) connector.clear();
+  if (isCleared) connector.clear(["host"]);
   else connector.discard(a);
   expect([...connector.takeLeaseRequests().releases]).toEqual([waitingJobId]);
   connector.completeTransfer({ jobId, epoch: 0, numBlocks: 1 });

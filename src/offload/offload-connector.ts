@@ -11,6 +11,7 @@ import type {
   LoadProgress,
   LoadTarget,
   LookupAnswer,
+  LowerTier,
   StoreMoment,
 } from "./connector";
 import { Deferrals } from "./deferrals";
@@ -19,7 +20,7 @@ import { Offers } from "./offers";
 import type { OffloadManager } from "./offload-manager";
 import type { OffloadPolicy } from "./offload-policy";
 import type { OffloadStats } from "./offload-stats";
-import { type ChunkState, lookupPrefix } from "./prefix-lookup";
+import { type ChunkState, lookupPrefix, type PrefixLookup } from "./prefix-lookup";
 import { Stores } from "./stores";
 import type { JobId, LoadJob, StepTransfers, TransferResult } from "./transfer-job";
 
@@ -33,12 +34,17 @@ export interface OffloadConnectorOptions {
   readonly numStagingSlots: number;
   /** Bytes that one step copies at most, stores and loads together; one chunk and one position's blocks go in any case. */
   readonly maxTransferBytesPerStep: number;
+  /** "auto", and unless given: nobody waits for a tier longer than computing would take. */
+  readonly loadPolicy?: "auto" | "always";
   /** A clock in milliseconds. */
   readonly now: () => number;
   /** Makes ids that no other connector of the engine gets. */
   readonly nextJobId?: () => JobId;
 }
 
+/** No tier is worth a longer wait; and where loads are wanted always. */
+const MAX_DEFERRAL_MS = 2000;
+const MAX_ALWAYS_MS = 30_000;
 /** Share of the pool that leases may hold. */
 const MAX_LEASED_SHARE = 0.25;
 /** Share of a step's bytes that stores may take, so that loads, for which somebody waits, always get on. */
@@ -93,11 +99,12 @@ export class OffloadConnector implements Connector {
   }
 
   get nextDeadlineMs(): number {
-    return Math.min(this.#deferrals.nextDeadlineMs, this.#loads.nextDeadlineMs);
+    const pinDeadlineMs = this.#options.manager.storage?.nextDeadlineMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#deferrals.nextDeadlineMs, this.#loads.nextDeadlineMs, pinDeadlineMs);
   }
 
   get hasWork(): boolean {
-    return this.#stores.size > 0 || this.#loads.numJobs > 0;
+    return this.#stores.size > 0 || this.#loads.numJobs > 0 || (this.#options.manager.storage?.hasWork ?? false);
   }
 
   requestAdded(request: ConnectorRequest): void {
@@ -109,9 +116,11 @@ export class OffloadConnector implements Connector {
     this.#deferrals.forget(request.requestId);
     this.#failedLoads.delete(request.requestId);
     this.#options.manager.touch(this.#chunkKeys(request));
+    this.#options.manager.storage?.release(request.requestId);
   }
 
   takeWoken(): readonly string[] {
+    this.#followStorage();
     return this.#deferrals.takeWoken();
   }
 
@@ -123,28 +132,44 @@ export class OffloadConnector implements Connector {
   lookup(request: ConnectorRequest, isCached: (group: number, index: number) => boolean): LookupAnswer {
     const { requestId, prefixHashes } = request;
     if (prefixHashes === null || this.#failedLoads.has(requestId)) return { kind: "none" };
-    const misses = this.#misses.get(requestId);
-    const isExhausted = this.#deferrals.isExhausted(requestId);
-    const stateOf = (key: KvKey): ChunkState => {
-      if (misses?.has(key)) return "miss";
-      const state = this.#loads.isLoading(key) ? "loading" : this.#options.manager.lookup(key);
-      return isExhausted && state !== "hit" ? "miss" : state;
-    };
-    const { geometry, manager } = this.#options;
-    const { numBlocks, numTokensToLoad, waitsFor, keys } = lookupPrefix(geometry, request, isCached, stateOf);
-    if (keys.length === 0) return { kind: "none" };
+    const { numBlocks, numTokensToLoad, waitsFor, chunks } = this.#findPrefix(request, isCached);
+    if (chunks.length === 0) return { kind: "none" };
     if (waitsFor === null) return { kind: "load", numBlocks };
+    const { manager, loadPolicy } = this.#options;
     // Others must not push out of the tier, while the request waits, what it has there already.
-    manager.touch(keys);
-    const maxWaitMs = this.#rate.predictMs(numTokensToLoad);
-    this.#deferrals.defer(requestId, waitsFor.key, waitsFor.reason, maxWaitMs);
+    manager.touch(chunks.map(({ key }) => key));
+    const predictedMs = Math.min(this.#rate.predictMs(numTokensToLoad), MAX_DEFERRAL_MS);
+    const maxWaitMs = loadPolicy === "always" ? MAX_ALWAYS_MS : predictedMs;
+    const deadlineMs = this.#deferrals.defer(requestId, waitsFor.key, waitsFor.reason, maxWaitMs);
+    manager.storage?.promote(requestId, prefixHashes, chunks, deadlineMs);
     return { kind: "deferred", reason: waitsFor.reason };
   }
 
-  startLoad({ requestId, prefixHashes }: ConnectorRequest, targets: readonly LoadTarget[]): void {
+  /** The prefix that a request can have; what RAM has no room for ends it. */
+  #findPrefix(request: ConnectorRequest, isCached: (group: number, index: number) => boolean): PrefixLookup {
+    const { geometry, manager } = this.#options;
+    const misses = new Set(this.#misses.get(request.requestId));
+    const isExhausted = this.#deferrals.isExhausted(request.requestId);
+    const stateOf = (key: KvKey): ChunkState => {
+      if (misses.has(key)) return "miss";
+      const state = this.#loads.isLoading(key) ? "loading" : manager.lookup(key);
+      return isExhausted && state !== "hit" ? "miss" : state;
+    };
+    for (;;) {
+      const found = lookupPrefix(geometry, request, isCached, stateOf);
+      const withoutRoom = manager.storage?.withoutRoom(found.chunks) ?? [];
+      if (withoutRoom.length === 0) return found;
+      for (const key of withoutRoom) misses.add(key);
+    }
+  }
+
+  startLoad({ requestId, prefixHashes }: ConnectorRequest, targets: readonly LoadTarget[]): number {
     assert(prefixHashes, () => `request ${requestId} loads, but does not use the prefix cache`);
     this.#numLoads += 1;
-    this.#loads.start(requestId, prefixHashes, targets);
+    const keys = this.#loads.start(requestId, prefixHashes, targets);
+    const { geometry, manager } = this.#options;
+    const promoted = targets.filter((_, i) => manager.storage?.isPromoted(requestId, keys[i]));
+    return new Set(promoted.map(({ index }) => index)).size * geometry.blockSize;
   }
 
   planLoad(requestId: string, maxTokens: number): { readonly job: LoadJob; readonly numTokens: number } | null {
@@ -213,6 +238,7 @@ export class OffloadConnector implements Connector {
     this.#failedLoads.delete(requestId);
     this.#deferrals.forget(requestId);
     this.#options.policy.forget(requestId);
+    this.#options.manager.storage?.release(requestId);
   }
 
   discard(request: ConnectorRequest): void {
@@ -220,10 +246,15 @@ export class OffloadConnector implements Connector {
     this.#options.manager.discard(this.#chunkKeys(request));
   }
 
-  clear(): void {
-    this.#stores.voidAll();
-    this.#options.manager.clear();
-    this.#offerAllAgain();
+  clear(tiers: readonly LowerTier[]): void {
+    const { manager } = this.#options;
+    // Before RAM is: its chunks are not to be written.
+    if (tiers.includes("storage")) manager.storage?.clear();
+    if (tiers.includes("host")) {
+      this.#stores.voidAll();
+      manager.clear();
+      this.#offerAllAgain();
+    }
     this.#deferrals.wakeAll();
   }
 
@@ -243,6 +274,7 @@ export class OffloadConnector implements Connector {
     const stores = this.#stores;
     return {
       host: manager.stats,
+      storage: manager.storage?.stats ?? null,
       chunkBytes,
       numLoads: this.#numLoads,
       numLoadsFailed: this.#numLoadsFailed,
@@ -294,9 +326,23 @@ export class OffloadConnector implements Connector {
     if (state === "failed") {
       this.#numLoadsFailed += 1;
       this.#failedLoads.add(requestId);
-      this.#misses.set(requestId, new Set([...(this.#misses.get(requestId) ?? []), ...failedKeys]));
+      this.#addMisses(requestId, failedKeys);
     }
     return { requestId, arrived, state };
+  }
+
+  #followStorage(): void {
+    const changes = this.#options.manager.storage?.takeChanges();
+    if (!changes) return;
+    for (const [requestId, keys] of changes.failed) {
+      if (this.#requestIds.has(requestId)) this.#addMisses(requestId, keys);
+    }
+    for (const key of changes.keys) this.#deferrals.wake(key);
+    if (changes.isIndexNew) this.#deferrals.wakeAll();
+  }
+
+  #addMisses(requestId: string, keys: readonly KvKey[]): void {
+    this.#misses.set(requestId, new Set([...(this.#misses.get(requestId) ?? []), ...keys]));
   }
 
   /** Of all full chunks of the request's known tokens, head first. */

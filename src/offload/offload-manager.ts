@@ -1,10 +1,11 @@
 import type { KvKey } from "../kv/chunk";
+import type { StorageTier } from "./storage-tier";
 
 /**
- * Where a chunk is. "hit": readable now. "pending": on its way into the tier, readable soon. "retry": not known yet, ask
- * again. "miss": not here.
+ * Where a chunk is. "hit": readable now. "pending": on its way into the tier, readable soon. "stored": in a tier below, from
+ * which it can be promoted. "retry": not known yet, ask again. "miss": not here.
  */
-export type LookupResult = "miss" | "hit" | "pending" | "retry";
+export type LookupResult = "miss" | "hit" | "pending" | "stored" | "retry";
 
 /** A slot that `prepareStore` set aside for a chunk. */
 export interface StoreSlot {
@@ -55,6 +56,9 @@ export interface OffloadManagerStats {
  * A store and a load have two phases each, with slots held between them.
  */
 export interface OffloadManager {
+  /** The tier below this one; null where there is none. */
+  readonly storage: StorageTier | null;
+
   /** Changes when a refused chunk may fare better: a slot came free, a store failed, a chunk was seen often enough. */
   readonly storeEpoch: number;
 
@@ -85,7 +89,7 @@ export interface OffloadManager {
   /** Forgets these chunks, where they are here or on their way: their bytes are not to be believed. Slots in use as with `clear`. */
   discard(keys: readonly KvKey[]): void;
 
-  /** Forgets every chunk. Slots that are pending or pinned come free when their job completes. */
+  /** Forgets every chunk; not those of a tier below. Slots that are pending or pinned come free when their job completes. */
   clear(): void;
 
   /** What happened since the last call, where the manager was made to record it. */

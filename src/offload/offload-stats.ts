@@ -1,9 +1,12 @@
 import type { DeferralReason } from "./connector";
 import type { OffloadManagerStats } from "./offload-manager";
+import type { StorageStats } from "./storage-tier";
 
 /** What a connector did since it was made. Counts only grow, but for the gauges that say so. */
 export interface OffloadStats {
   readonly host: OffloadManagerStats;
+  /** Null where there is no storage tier. */
+  readonly storage: StorageStats | null;
   /** Bytes of a host slot. */
   readonly chunkBytes: number;
   /** Loads that began: one a request, but for those that are revoked or fail. */

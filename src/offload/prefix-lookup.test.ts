@@ -5,7 +5,14 @@ import { tokens } from "../kv/kv-request.fixture";
 import { PrefixHashes } from "../kv/prefix-hashes";
 import { type ChunkState, chunkKeyOf, lookupPrefix } from "./prefix-lookup";
 
-const STATES: Readonly<Record<string, ChunkState>> = { h: "hit", ".": "miss", p: "pending", r: "retry", l: "loading" };
+const STATES: Readonly<Record<string, ChunkState>> = {
+  h: "hit",
+  ".": "miss",
+  p: "pending",
+  r: "retry",
+  l: "loading",
+  s: "stored",
+};
 
 interface LookOptions {
   readonly windows?: readonly (number | null)[];
@@ -17,7 +24,7 @@ interface LookOptions {
 }
 
 /**
- * Looks up a request whose chunks are, for each group, as said: hit, miss, pending, retry or loading. "3: 0 1 2/1" is a prefix of
+ * Looks up a request whose chunks are, for each group, as said: hit, miss, pending, retry, loading or stored. "3: 0 1 2/1" is a prefix of
  * three blocks for which chunks 0, 1, and 2 of group 1 are loaded; "waits for 1 (pending)" comes behind it. `asked`: what was looked up.
  */
 function look(
@@ -37,15 +44,15 @@ function look(
     });
   });
   const asked: string[] = [];
-  const request = { requestId: "a", numTokens, numComputedTokens: 0, prefixHashes };
+  const request = { requestId: "a", numTokens, numComputedTokens: 0, prefixHashes, store: "all" } as const;
   const isCached = (group: number, index: number) => gpu[group]?.[index] === "x";
   const found = lookupPrefix(geometry, request, isCached, (key) => {
     asked.push(names.get(key)!.name);
     return names.get(key)!.state;
   });
-  const { numBlocks, keys, waitsFor } = found;
+  const { numBlocks, chunks: needed, waitsFor } = found;
   const wait = waitsFor ? ` waits for ${names.get(waitsFor.key)!.name} (${waitsFor.reason})` : "";
-  const answer = `${numBlocks}: ${keys.map((key) => names.get(key)!.name).join(" ")}${wait}`;
+  const answer = `${numBlocks}: ${needed.map(({ key }) => names.get(key)!.name).join(" ")}${wait}`;
   return { answer, asked: asked.join(" "), numTokens: found.numTokensToLoad };
 }
 
@@ -57,6 +64,8 @@ describe("a prefix of full attention", () => {
     { name: "a miss, then hits: nothing", chunks: ".hh", answer: "0: " },
     { name: "a single chunk", chunks: "h", answer: "1: 0" },
     { name: "no chunk", chunks: "", answer: "0: " },
+    { name: "in storage: it is somewhere, and waits", chunks: "hsh", answer: "3: 0 1 2 waits for 1 (pending)" },
+    { name: "in storage behind a miss: nothing", chunks: ".ss", answer: "0: " },
     { name: "not known yet: it waits", chunks: "rhh", answer: "3: 0 1 2 waits for 0 (retry)" },
     { name: "not known yet behind a hit: it waits", chunks: "hr.", answer: "2: 0 1 waits for 1 (retry)" },
     {
@@ -152,7 +161,7 @@ describe("chunks of two blocks", () => {
     const geometry = geometryWithWindows([null], 4, 2);
     const ids = tokens(1, 16);
     const prefixHashes = new PrefixHashes(4, { cacheSalt: null }, (start, end) => ids.slice(start, end));
-    const request = { requestId: "a", numTokens: 16, numComputedTokens: 0, prefixHashes };
+    const request = { requestId: "a", numTokens: 16, numComputedTokens: 0, prefixHashes, store: "all" } as const;
     const keys = [0, 1, 2, 3, 4].map((index) => chunkKeyOf(geometry, request, 0, index));
     const [first, second] = [1, 3].map((last) => kvKey(0, prefixHashes.at(last)));
     expect(keys).toEqual([first, first, second, second, null]);

@@ -7,6 +7,11 @@ import type { LookupResult } from "./offload-manager";
 /** What a connector knows of a chunk: what its manager says, or that another request is loading it. */
 export type ChunkState = LookupResult | "loading";
 
+/** Of the chunk that holds a block. */
+function lastBlockOf(index: number, blocksPerChunk: number): number {
+  return index - (index % blocksPerChunk) + blocksPerChunk - 1;
+}
+
 /** Key of the chunk that holds a block; null where the request does not know all of the chunk's ids. */
 export function chunkKeyOf(
   { blockSize, blocksPerChunk }: KvGeometry,
@@ -14,9 +19,16 @@ export function chunkKeyOf(
   group: number,
   index: number,
 ): KvKey | null {
-  const lastBlock = index - (index % blocksPerChunk) + blocksPerChunk - 1;
+  const lastBlock = lastBlockOf(index, blocksPerChunk);
   if (prefixHashes === null || (lastBlock + 1) * blockSize > numTokens) return null;
   return kvKey(group, prefixHashes.at(lastBlock));
+}
+
+/** A chunk that would be loaded. */
+export interface NeededChunk {
+  readonly key: KvKey;
+  readonly lastBlock: number;
+  readonly state: ChunkState;
 }
 
 export interface PrefixLookup {
@@ -26,8 +38,8 @@ export interface PrefixLookup {
   readonly numTokensToLoad: number;
   /** The first chunk of it that cannot be read yet; null if all can. */
   readonly waitsFor: { readonly key: KvKey; readonly reason: DeferralReason } | null;
-  /** Chunks that would be loaded. */
-  readonly keys: readonly KvKey[];
+  /** By group, then index. */
+  readonly chunks: readonly NeededChunk[];
 }
 
 /**
@@ -52,16 +64,21 @@ export function lookupPrefix(
   };
   const { blockSize, groups } = geometry;
   const numBlocks = longestPrefix(geometry, Math.floor((request.numTokens - 1) / blockSize), isSomewhere);
-  const keys = new Set<KvKey>();
+  const chunks = new Map<KvKey, NeededChunk>();
   let firstLoaded = numBlocks;
   groups.forEach(({ window }, group) => {
     for (let index = firstBlockSeen(window, blockSize, numBlocks); index < numBlocks; index++) {
       if (isCached(group, index)) continue;
       firstLoaded = Math.min(firstLoaded, index);
-      keys.add(keyAt(group, index)!);
+      const key = keyAt(group, index)!;
+      const lastBlock = lastBlockOf(index, geometry.blocksPerChunk);
+      chunks.set(key, { key, lastBlock, state: states.get(key)! });
     }
   });
-  const unreadable = [...keys].map((key) => ({ key, state: states.get(key)! })).find(({ state }) => state !== "hit");
-  const waitsFor = unreadable ? { key: unreadable.key, reason: unreadable.state as DeferralReason } : null;
-  return { numBlocks, numTokensToLoad: (numBlocks - firstLoaded) * blockSize, waitsFor, keys: [...keys] };
+  const needed = [...chunks.values()];
+  const unreadable = needed.find(({ state }) => state !== "hit");
+  // What lies in storage is on its way into RAM as soon as somebody waits for it.
+  const reasonOf = (state: ChunkState) => (state === "stored" ? "pending" : (state as DeferralReason));
+  const waitsFor = unreadable ? { key: unreadable.key, reason: reasonOf(unreadable.state) } : null;
+  return { numBlocks, numTokensToLoad: (numBlocks - firstLoaded) * blockSize, waitsFor, chunks: needed };
 }

@@ -1,7 +1,7 @@
 import type { PrefixHit } from "../kv/kv-cache-manager";
 import { copyOn } from "./loading-pass";
 import type { Request } from "./request";
-import type { SchedulerState } from "./scheduler-state";
+import { foundOnGpu, type SchedulerState } from "./scheduler-state";
 import type { StepPlan } from "./step-plan";
 
 /** A request whose load was given up so often computes instead. */
@@ -28,7 +28,7 @@ export function admitWaiting(state: SchedulerState, plan: StepPlan): void {
     }
     if (!fits(state, request, hit, numReserved)) {
       if (!request.isPrefetch) return;
-      state.endPrefetch(request, state.kvCache.findPrefix(request).numTokens, 0);
+      state.endPrefetch(request, foundOnGpu(state.kvCache.findPrefix(request).numTokens));
       continue;
     }
     admit(state, plan, request, hit);
@@ -99,25 +99,25 @@ function fits(state: SchedulerState, request: Request, hit: PrefixHit, numReserv
 function admit(state: SchedulerState, plan: StepPlan, request: Request, hit: PrefixHit): void {
   const isLoad = hit.numMissingBlocks > 0;
   if (request.isPrefetch && !isLoad) {
-    state.endPrefetch(request, hit.numTokens, 0);
+    state.endPrefetch(request, foundOnGpu(hit.numTokens));
     return;
   }
   state.waiting.remove(request);
   request.row = state.rows.take();
   const evicted = state.kvCache.nextEvicted(hit.numMissingBlocks);
   const entries = state.kvCache.admit(request.row, hit);
+  const numStorageTokens = isLoad ? state.connectors.startLoad(request, entries) : 0;
   state.connectors.requestAdmitted(request);
   if (isLoad) {
     request.status = "loading";
     state.loading.add(request);
     const numExternalTokens = new Set(entries.map(({ index }) => index)).size * state.options.geometry.blockSize;
-    state.loads.set(request, { numTokens: hit.numTokens, numExternalTokens, hasArrived: false });
-    state.connectors.startLoad(request, entries);
+    state.loads.set(request, { numTokens: hit.numTokens, numExternalTokens, numStorageTokens, hasArrived: false });
     state.connectors.offerEvicted(evicted);
     copyOn(state, plan, request);
     return;
   }
-  state.beginRunning(request, hit.numTokens, 0);
+  state.beginRunning(request, foundOnGpu(hit.numTokens));
   const tokenBudget = state.options.maxNumBatchedTokens - plan.numBudgetTokens;
   state.scheduleTokens(plan, request, Math.min(state.numUnscheduledTokens(request), tokenBudget, state.maxChunkTokens));
 }

@@ -1,6 +1,13 @@
 import type { CachedChunk } from "../kv/block";
 import type { BlockEntry, KvCacheManager } from "../kv/kv-cache-manager";
-import type { Connector, LeaseRequests, LoadProgress, LookupAnswer, StoreMoment } from "../offload/connector";
+import type {
+  Connector,
+  LeaseRequests,
+  LoadProgress,
+  LookupAnswer,
+  LowerTier,
+  StoreMoment,
+} from "../offload/connector";
 import type { LoadJob, StepTransfers, TransferResult } from "../offload/transfer-job";
 import { assert } from "../util/errors";
 import { mergeLeaseRequests, mergeTransfers } from "./merge-connectors";
@@ -58,9 +65,9 @@ export class ConnectorSet {
     return { kind: "none" };
   }
 
-  /** Follows a "load" answer. */
-  startLoad(request: Request, entries: readonly BlockEntry[]): void {
-    this.#loaders.get(request.requestId)!.startLoad(request, entries);
+  /** Follows a "load" answer. Returns the positions for which something was brought out of storage. */
+  startLoad(request: Request, entries: readonly BlockEntry[]): number {
+    return this.#loaders.get(request.requestId)!.startLoad(request, entries);
   }
 
   planLoad({ requestId }: Request, maxTokens: number): { readonly job: LoadJob; readonly numTokens: number } | null {
@@ -81,7 +88,10 @@ export class ConnectorSet {
 
   offerEvicted(chunks: readonly CachedChunk[]): void {
     if (chunks.length === 0) return;
-    const evicted = chunks.map(({ key, blocks }) => ({ key, blockIds: blocks.map(({ blockId }) => blockId) }));
+    const evicted = chunks.map(({ blocks, ...chunk }) => ({
+      ...chunk,
+      blockIds: blocks.map(({ blockId }) => blockId),
+    }));
     for (const connector of this.#connectors) connector.offerEvicted(evicted);
     this.#settleLeases();
   }
@@ -126,8 +136,8 @@ export class ConnectorSet {
     this.#settleLeases();
   }
 
-  clear(): void {
-    for (const connector of this.#connectors) connector.clear();
+  clear(tiers: readonly LowerTier[]): void {
+    for (const connector of this.#connectors) connector.clear(tiers);
     this.#settleLeases();
   }
 

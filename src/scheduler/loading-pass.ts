@@ -24,7 +24,8 @@ export function copyOn(state: SchedulerState, plan: StepPlan, request: Request):
 }
 
 function resume(state: SchedulerState, plan: StepPlan, request: Request): void {
-  const { numTokens: numLoaded, numExternalTokens } = state.loads.get(request)!;
+  const load = state.loads.get(request)!;
+  const { numTokens: numLoaded } = load;
   const tokenBudget = state.options.maxNumBatchedTokens - plan.numBudgetTokens;
   const numTokens = Math.min(request.numTokens - numLoaded, tokenBudget, state.maxChunkTokens);
   if (numTokens <= 0 || state.running.length === state.options.maxNumRunning) return;
@@ -32,7 +33,7 @@ function resume(state: SchedulerState, plan: StepPlan, request: Request): void {
   state.loading.remove(request);
   state.loads.delete(request);
   state.connectors.endLoad(request);
-  state.beginRunning(request, numLoaded, numExternalTokens);
+  state.beginRunning(request, load);
   state.scheduleTokens(plan, request, numTokens);
 }
 

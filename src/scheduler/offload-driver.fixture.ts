@@ -5,6 +5,10 @@ import { HostManager } from "../offload/host-manager";
 import { OffloadConnector, type OffloadConnectorOptions } from "../offload/offload-connector";
 import type { OffloadManager } from "../offload/offload-manager";
 import { makeOffloadPolicy, type OffloadPolicy } from "../offload/offload-policy";
+import { ScriptedExecutor } from "../offload/storage/scripted-executor.fixture";
+import type { StorageBooksOptions } from "../offload/storage/storage-books";
+import { TieredManager } from "../offload/storage/tiered-manager";
+import type { StorageStats } from "../offload/storage-tier";
 import type { LoadJob, StoreJob, TransferResult } from "../offload/transfer-job";
 import { ExpectedTokens, PrefixTrie } from "./expected-tokens.property.fixture";
 import type { Request, RequestOptions } from "./request";
@@ -30,10 +34,20 @@ export interface OffloadDriverOptions extends TestSchedulerOptions {
   readonly maxBlocksPerStep?: number;
   /** In the place of the host tier's. */
   readonly manager?: OffloadManager;
+  /** There is a storage tier below the host tier, opened unless told otherwise. */
+  readonly storage?: StorageSetup;
+  readonly loadPolicy?: "auto" | "always";
   /** In the place of the one connector to the host tier; `common` is what such a one is made of. */
   readonly makeConnectors?: (common: OffloadConnectorOptions) => readonly Connector[];
   /** What the model gives a request at a position. */
   readonly sample?: (requestId: string, position: number) => number | null;
+}
+
+/** Up to 4 reads and any number of writes at once, unless told otherwise. */
+export interface StorageSetup extends Pick<Partial<StorageBooksOptions>, "cascade" | "maxQueueBytes" | "chunkBytes"> {
+  readonly isOpened?: boolean;
+  readonly maxReads?: number;
+  readonly maxChunksInFlight?: number;
 }
 
 const drivers: OffloadDriver[] = [];
@@ -56,9 +70,14 @@ export class OffloadDriver {
   readonly manager: OffloadManager;
   readonly transfers: ShadowTransfers;
   readonly options: SchedulerOptions;
+  /** Null where there is no storage tier. */
+  readonly storage: ScriptedExecutor<readonly Int32Array[]> | null = null;
+  readonly #tiers: TieredManager | null = null;
   /** The clock of the connector, in milliseconds. */
   nowMs = 0;
   landsAtOnce = true;
+  /** As for copies: reads from storage, and writes to it. */
+  storageEndsAtOnce = true;
   /** Whether a load's block arrives; all do unless told otherwise. */
   isGoodBlock: (block: LoadJob["blocks"][number]) => boolean = () => true;
   readonly #runner: ShadowRunner;
@@ -81,6 +100,8 @@ export class OffloadDriver {
       numStagingSlots = 32,
       maxBlocksPerStep = 1000,
       manager,
+      storage,
+      loadPolicy,
       makeConnectors,
       sample = (_, position) => 500 + position,
       ...rest
@@ -99,22 +120,6 @@ export class OffloadDriver {
       admissionWatermark: 0,
       ...rest,
     };
-    this.manager =
-      manager ?? new HostManager({ numSlots, evictionPolicy, storeThreshold, reserveSlot: () => true, now });
-    const common = {
-      geometry,
-      numBlocks: this.options.numBlocks,
-      manager: this.manager,
-      policy,
-      numStagingSlots,
-      maxTransferBytesPerStep: maxBlocksPerStep * geometry.pageBytes,
-      now,
-    };
-    this.connector = new OffloadConnector(common);
-    const connectors = makeConnectors?.(common) ?? [this.connector];
-    this.scheduler = new Scheduler(this.options, connectors);
-    this.#sample = sample;
-    this.#numStepsLate = maxInFlightSteps - 1;
     this.#runner = new ShadowRunner({
       geometry,
       numBlocks: this.options.numBlocks,
@@ -122,6 +127,38 @@ export class OffloadDriver {
       expectedOf: (requestId) => this.#expected.get(requestId)!,
     });
     this.transfers = new ShadowTransfers(geometry, this.#runner);
+    const host = new HostManager({ numSlots, evictionPolicy, storeThreshold, reserveSlot: () => true, now });
+    if (storage) {
+      const {
+        isOpened = true,
+        maxReads,
+        maxChunksInFlight,
+        chunkBytes = blocksPerChunk * geometry.pageBytes,
+      } = storage;
+      const room = { ...(maxReads && { maxReads }), ...(maxChunksInFlight && { maxChunksInFlight }) };
+      const nameOf = (key: string) => this.nameOf(key);
+      const executor = new ScriptedExecutor(this.transfers, { chunkBytes, nameOf, ...room });
+      const numGroups = geometry.groups.length;
+      this.storage = executor;
+      this.#tiers = new TieredManager({ host, executor, numGroups, blocksPerChunk, now, ...storage, chunkBytes });
+      if (isOpened) executor.open();
+    }
+    this.manager = manager ?? this.#tiers ?? host;
+    const common = {
+      geometry,
+      numBlocks: this.options.numBlocks,
+      manager: this.manager,
+      policy,
+      numStagingSlots,
+      maxTransferBytesPerStep: maxBlocksPerStep * geometry.pageBytes,
+      loadPolicy,
+      now,
+    };
+    this.connector = new OffloadConnector(common);
+    const connectors = makeConnectors?.(common) ?? [this.connector];
+    this.scheduler = new Scheduler(this.options, connectors);
+    this.#sample = sample;
+    this.#numStepsLate = maxInFlightSteps - 1;
     drivers.push(this);
   }
 
@@ -159,6 +196,7 @@ export class OffloadDriver {
   turn(): OffloadTurn {
     const output = this.schedule();
     if (this.landsAtOnce) this.landAll();
+    if (this.storageEndsAtOnce) this.storage?.endAll();
     const isDue = this.#runner.unprocessed.length > (output ? this.#numStepsLate : 0);
     const updates = isDue ? this.process() : [];
     return [describeStep(output), this.describeTransfers(output), updates.join(", "), this.freeBlockIds];
@@ -180,10 +218,15 @@ export class OffloadDriver {
 
   /** Half a turn: the step is in flight until `process`, its copies until `land`. */
   schedule(): SchedulerOutput | null {
+    this.#tiers?.settle();
     const output = this.scheduler.schedule();
+    this.#tiers?.pump();
     if (output) {
       deepFreeze(output);
-      for (const { key, slotId } of output.transfers.stores) this.#slotNames.set(slotId, this.#names.get(key) ?? key);
+      for (const { key, slotId } of output.transfers.stores) this.#slotNames.set(slotId, this.nameOf(key));
+      for (const { slotId } of output.transfers.loads.flatMap(({ blocks }) => blocks)) {
+        this.#slotNames.set(slotId, this.nameOf(this.transfers.keyOfSlot(slotId)));
+      }
       this.transfers.run(output.transfers, ({ blocks }) => {
         const firstBad = blocks.findIndex((block) => !this.isGoodBlock(block));
         return firstBad < 0 ? blocks.length : firstBad;
@@ -231,6 +274,16 @@ export class OffloadDriver {
       return `load ${described.join(" ")}`;
     });
     return [...stores, ...loads].join(", ");
+  }
+
+  /** What was submitted to storage since the last call, touches left out. */
+  takeStorageOps(): string[] {
+    return this.storage!.log.splice(0).filter((each) => !each.startsWith("touch"));
+  }
+
+  /** Of the storage tier, as the connector tells them. */
+  get storageStats(): StorageStats {
+    return this.connector.stats.storage!;
   }
 
   nameOf(key: string): string {

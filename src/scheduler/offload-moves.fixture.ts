@@ -16,6 +16,18 @@ export function offload(
   driver.scheduler.resetPrefixCache();
 }
 
+/** As `offload`, and empties the host tier: its chunks are in storage only. */
+export function persist(
+  driver: OffloadDriver,
+  requestId: string,
+  prompt: number | readonly number[],
+  options: Partial<RequestOptions> = {},
+): void {
+  offload(driver, requestId, prompt, options);
+  driver.scheduler.clearTiers(["host"]);
+  driver.takeStorageOps();
+}
+
 /** What each turn computes and copies; turns that do neither are left out. */
 export function work(turns: readonly OffloadTurn[]): [step: string, transfers: string][] {
   return turns.flatMap(([step, transfers]) => (step || transfers ? [[step, transfers]] : []));

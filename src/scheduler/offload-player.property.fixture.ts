@@ -1,3 +1,4 @@
+import type { StoreTiers } from "../kv/chunk";
 import { HostManager } from "../offload/host-manager";
 import { OffloadConnector } from "../offload/offload-connector";
 import { makeOffloadPolicy } from "../offload/offload-policy";
@@ -22,6 +23,9 @@ import type { SchedulerOptions } from "./scheduler-options";
 import { ShadowRunner } from "./shadow-runner.fixture";
 import { ShadowTransfers } from "./shadow-transfers.fixture";
 import { maxNumSteps } from "./step-bound.property.fixture";
+import type { StorageEvents } from "./storage-events.property.fixture";
+import { StoragePlayer } from "./storage-player.property.fixture";
+import type { StorageRun } from "./storage-run.property.fixture";
 
 /** Longer than any deadline and any delay that ends, at the fastest clock. */
 const MAX_IDLE_TURNS = 2500;
@@ -48,10 +52,14 @@ export class OffloadPlayer {
   readonly #run: OffloadRun;
   readonly #events: OffloadEvents;
   readonly #options: SchedulerOptions;
-  readonly #manager: HostManager;
   readonly #connector: OffloadConnector;
   readonly #scheduler: Scheduler;
   readonly #runner: ShadowRunner;
+  /** Null where there is no storage tier. */
+  readonly #storage: StoragePlayer | null;
+  readonly #storageEvents: StorageEvents | null;
+  /** By the number of the request, over and over. */
+  readonly #stores: readonly StoreTiers[];
   readonly #transfers: ShadowTransfers;
   readonly #trie = new PrefixTrie();
   readonly #arrived: ExpectedTokens[] = [];
@@ -65,7 +73,11 @@ export class OffloadPlayer {
   #numJobs = 0;
   #numLosses = 0;
 
-  constructor(run: OffloadRun, events: OffloadEvents) {
+  constructor(
+    run: OffloadRun,
+    events: OffloadEvents,
+    storage: { run: StorageRun; events: StorageEvents } | null = null,
+  ) {
     const { offload } = run;
     const base = schedulerOptionsOf(run.run);
     const geometry = { ...base.geometry, blocksPerChunk: offload.blocksPerChunk };
@@ -74,21 +86,26 @@ export class OffloadPlayer {
     this.#run = run;
     this.#events = events;
     this.#options = { ...base, geometry };
-    this.#manager = new HostManager({ numSlots, evictionPolicy, storeThreshold, reserveSlot: () => true, now });
-    this.#connector = new OffloadConnector({
-      geometry,
-      numBlocks: base.numBlocks,
-      manager: this.#manager,
-      policy: makeOffloadPolicy(policy),
-      numStagingSlots,
-      maxTransferBytesPerStep: offload.maxBlocksPerStep * geometry.pageBytes,
-      now,
-    });
-    this.#scheduler = new Scheduler(this.#options, [this.#connector]);
     const { numBlocks, maxNumRunning } = this.#options;
     const expectedOf = (requestId: string) => this.#watched(requestId).expected;
     this.#runner = new ShadowRunner({ geometry, numBlocks, maxNumRunning, expectedOf });
     this.#transfers = new ShadowTransfers(geometry, this.#runner);
+    const host = new HostManager({ numSlots, evictionPolicy, storeThreshold, reserveSlot: () => true, now });
+    this.#stores = storage?.run.storage.stores ?? ["all"];
+    this.#storage =
+      storage && new StoragePlayer(host, this.#transfers, geometry, storage.run.storage, storage.events, now);
+    this.#storageEvents = storage?.events ?? null;
+    this.#connector = new OffloadConnector({
+      geometry,
+      numBlocks: base.numBlocks,
+      manager: this.#storage?.manager ?? host,
+      policy: makeOffloadPolicy(policy),
+      numStagingSlots,
+      maxTransferBytesPerStep: offload.maxBlocksPerStep * geometry.pageBytes,
+      loadPolicy: storage?.run.storage.loadPolicy,
+      now,
+    });
+    this.#scheduler = new Scheduler(this.#options, [this.#connector]);
     this.#pending = new Set(run.run.requests.keys());
   }
 
@@ -111,9 +128,14 @@ export class OffloadPlayer {
     const isFirstLoad = losesDeviceWhenLoading && this.#numLosses === 0 && this.#scheduler.numLoading > 0;
     for (const { turn, request, reason } of this.#stops) if (turn === this.#turn) this.#stop(request, reason);
     for (const index of this.#pending) this.#arrive(index);
-    if (resetTurns.includes(this.#turn)) this.#scheduler.resetPrefixCache();
+    if (resetTurns.includes(this.#turn)) {
+      this.#scheduler.resetPrefixCache();
+      this.#storage?.evict();
+    }
     if (clearTurns.includes(this.#turn)) this.#clear();
     if (lossTurns.includes(this.#turn) || isFirstLoad) this.#loseDevice();
+    const clear = (tier: "host" | "storage") => this.#scheduler.clearTiers([tier]);
+    this.#storage?.happen(this.#turn, clear, () => this.#loseDevice());
     this.#abortByState();
     const hasLanded = this.#landDue();
     if (rhythm[this.#turn % rhythm.length] && this.#runner.unprocessed.length > 0) this.#process();
@@ -139,7 +161,10 @@ export class OffloadPlayer {
       return;
     }
     const { maxModelLen } = this.#options;
-    if (request.prefixHashes) this.#transfers.learn(expected, spec.cacheSalt, maxModelLen + 1);
+    if (request.prefixHashes) {
+      const learned = this.#transfers.learn(expected, spec.cacheSalt, maxModelLen + 1);
+      if (request.store === "all") this.#storage?.learn(learned.map(({ key }) => key));
+    }
     const maxNumOutputTokens = Math.min(request.maxTokens, maxModelLen - request.numPromptTokens);
     const watched = { request, expected, maxNumOutputTokens, isStopped: false };
     this.#all.push(watched);
@@ -152,13 +177,15 @@ export class OffloadPlayer {
     const { priority, usePrefixCache, cacheSalt } = spec;
     const maxTokens = maxTokensOf(this.#run.run, spec);
     const ids = { requestId, promptTokenIds, eosTokenIds: [EOS] };
-    return new Request({ ...ids, sampling: NEUTRAL_SAMPLING, maxTokens, priority, usePrefixCache, cacheSalt });
+    const store = this.#stores[Number(requestId) % this.#stores.length];
+    return new Request({ ...ids, sampling: NEUTRAL_SAMPLING, maxTokens, priority, usePrefixCache, cacheSalt, store });
   }
 
   #stop(request: Request, reason: "abort" | "stop"): void {
     const watched = this.#live.get(request.requestId);
     if (watched?.request !== request) return;
     if (request.status === "loading") this.#events.count("an abort while loading");
+    if (reason === "abort" && this.#storage?.isReading) this.#storageEvents?.count("an abort while a chunk is read");
     const { numDeferred } = this.#scheduler;
     watched.isStopped = true;
     assert(this.#scheduler.finish(request.requestId, reason), "a live request is unknown");
@@ -190,6 +217,7 @@ export class OffloadPlayer {
   #loseDevice(): void {
     if (this.#transfers.jobs.length > 0) this.#events.count("a device lost with a job in flight");
     if (this.#scheduler.numLoading > 0) this.#events.count("a device lost while a request loads");
+    if (this.#storage?.isReading) this.#storageEvents?.count("a device lost with a read under way");
     const jobs = [...this.#jobs.keys()];
     while (this.#runner.unprocessed.length > 0) this.#runner.process();
     this.#runner.forgetAll();
@@ -206,7 +234,8 @@ export class OffloadPlayer {
   #landDue(): boolean {
     const due = [...this.#jobs].filter(([, { dueTurn }]) => dueTurn <= this.#turn);
     for (const [jobId, job] of due) this.#land(jobId, job);
-    return due.length > 0;
+    const hasEnded = this.#storage?.endDue(this.#turn) ?? false;
+    return hasEnded || due.length > 0;
   }
 
   #land(jobId: number, { requestId, fate }: JobUnderWay): void {
@@ -230,8 +259,11 @@ export class OffloadPlayer {
 
   #schedule(): boolean {
     if (this.#runner.unprocessed.length === this.#options.maxInFlightSteps) return false;
+    this.#storage?.settle();
     const before = snapshotOffload(this.#parts);
     const output = this.#scheduler.schedule();
+    this.#storage?.pump(this.#turn);
+    if (this.#storageEvents) this.#countStorageEvents(this.#storageEvents, before);
     countOffloadEvents(this.#events, this.#parts, before, output);
     if (output) {
       for (const job of output.transfers.stores) this.#submitted(job, this.#ownerOf(job));
@@ -241,6 +273,21 @@ export class OffloadPlayer {
     }
     this.#check();
     return output !== null;
+  }
+
+  #countStorageEvents(events: StorageEvents, before: ReturnType<typeof snapshotOffload>): void {
+    const { numDeferrals, numDeferralsTimedOut } = this.#connector.stats;
+    events.count("a deferral before storage is opened", numDeferrals.retry - before.stats.numDeferrals.retry);
+    const hasTimedOut = numDeferralsTimedOut > before.stats.numDeferralsTimedOut;
+    if (hasTimedOut && this.#storage?.isReading) events.count("a deadline passes while a chunk is read");
+    const numStorageTokens = this.#scheduler.stats.numStorageTokens - before.scheduler.numStorageTokens;
+    const numExternalTokens = this.#scheduler.stats.numExternalTokens - before.scheduler.numExternalTokens;
+    assert(
+      numStorageTokens <= numExternalTokens,
+      () => `${numStorageTokens} tokens of ${numExternalTokens} are stored`,
+    );
+    if (numStorageTokens > 0) events.count("a load from storage");
+    if (numStorageTokens > 0 && numStorageTokens < numExternalTokens) events.count("a load from RAM and storage");
   }
 
   #submitted(job: StoreJob | LoadJob, requestId: string | null): void {
@@ -270,6 +317,7 @@ export class OffloadPlayer {
       this.#schedule();
       while (this.#runner.unprocessed.length > 0) this.#process();
       for (const [jobId, job] of this.#jobs) this.#land(jobId, job);
+      this.#storage?.drain();
       this.#turn += 1;
     }
   }
@@ -279,6 +327,7 @@ export class OffloadPlayer {
     assert(numRunning + numWaiting + numLoading === 0 && !this.#scheduler.hasUnfinished, "something is left");
     assert(numFreeBlocks === numUsableBlocks, "blocks are lost");
     this.#scheduler.checkIntegrity();
+    this.#storage?.checkEnd();
     for (const { request, expected, maxNumOutputTokens, isStopped } of this.#all) {
       const whole = expected.outputTokenIds(maxNumOutputTokens, request.eosTokenIds);
       const alone = isStopped ? whole.slice(0, request.outputTokenIds.length) : whole;
@@ -310,6 +359,7 @@ export class OffloadPlayer {
 
   #check(): void {
     this.#scheduler.checkIntegrity();
+    this.#storage?.check();
     this.#runner.checkNoneNamed(new Set(this.#scheduler.freeBlockIds));
   }
 

@@ -1,5 +1,7 @@
+import type { StoreTiers } from "../kv/chunk";
 import type { PrefixHashes } from "../kv/prefix-hashes";
 import type { SamplingParams } from "../sampling/sampling-params";
+import type { FoundTokens } from "./scheduler-state";
 
 /**
  * A preempted request waits too; it has run before and computes its tokens again. A loading one has a row and blocks, to
@@ -24,6 +26,8 @@ export interface RequestOptions {
   readonly usePrefixCache?: boolean;
   /** Requests share cached blocks only with those of the same salt; null is a salt of its own. */
   readonly cacheSalt?: string | null;
+  /** Tiers that its KV may be offered to; "all" unless given. What they have is used in any case. */
+  readonly store?: StoreTiers;
   /** Generates nothing: it ends when what the tiers have of its prompt is on the GPU, and nobody waits behind it. */
   readonly isPrefetch?: boolean;
 }
@@ -50,6 +54,7 @@ export class Request {
   readonly priority: number;
   readonly usePrefixCache: boolean;
   readonly cacheSalt: string | null;
+  readonly store: StoreTiers;
   readonly isPrefetch: boolean;
   readonly outputTokenIds: number[] = [];
 
@@ -73,6 +78,8 @@ export class Request {
   numCachedTokens: number | null = null;
   /** Those of them for which something was loaded from another tier, in whatever KV cache group. */
   numExternalTokens = 0;
+  /** Those of these for which something was brought out of storage. */
+  numStorageTokens = 0;
   numPreemptions = 0;
   /** Times that its load was given up to make room for others. */
   numRevocations = 0;
@@ -88,6 +95,7 @@ export class Request {
     this.priority = options.priority ?? 0;
     this.usePrefixCache = options.usePrefixCache ?? true;
     this.cacheSalt = options.cacheSalt ?? null;
+    this.store = options.store ?? "all";
     this.isPrefetch = options.isPrefetch ?? false;
   }
 
@@ -111,6 +119,13 @@ export class Request {
   /** Most tokens that the request ever feeds to the model. The last id that it samples is never fed. */
   maxNumFedTokens(maxModelLen: number): number {
     return Math.min(this.numPromptTokens + this.maxTokens, maxModelLen) - 1;
+  }
+
+  /** Where it found what it has when it first begins. */
+  takeFound({ numTokens, numExternalTokens, numStorageTokens }: FoundTokens): void {
+    this.numCachedTokens = numTokens;
+    this.numExternalTokens = numExternalTokens;
+    this.numStorageTokens = numStorageTokens;
   }
 
   /** Feeds the next `numTokens` positions in a step; true if the step reaches the last token that there is, and samples. */

@@ -134,7 +134,7 @@ describe.each(MODES)("$name", ({ maxInFlightSteps }) => {
     driver.add("a", tokens(1, 9), { maxTokens: 2 });
     driver.run();
     driver.scheduler.resetPrefixCache();
-    connectors[0].clear();
+    connectors[0].clear(["host"]);
     driver.add("b", tokens(1, 9), { maxTokens: 1 });
     expect(copies(driver.turns(1))[0]).toMatch(/^load a0 -> \d+ a1 -> \d+$/);
     driver.run();

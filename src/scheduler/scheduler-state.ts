@@ -12,12 +12,22 @@ import type { ScheduledRequest } from "./scheduler-output";
 import type { InFlightStep, StepPlan } from "./step-plan";
 import { WaitingRoom } from "./waiting-room";
 
-/** What a request that loads will have when all of it has arrived. */
-export interface PendingLoad {
+/** What a request has when it begins, by where it came from. */
+export interface FoundTokens {
   readonly numTokens: number;
   /** Those of them for which something is loaded, in whatever group. */
   readonly numExternalTokens: number;
+  /** Those of these for which something was brought out of storage. */
+  readonly numStorageTokens: number;
+}
+
+/** What a request that loads will have when all of it has arrived. */
+export interface PendingLoad extends FoundTokens {
   hasArrived: boolean;
+}
+
+export function foundOnGpu(numTokens: number): FoundTokens {
+  return { numTokens, numExternalTokens: 0, numStorageTokens: 0 };
 }
 
 /**
@@ -46,6 +56,7 @@ export class SchedulerState {
     numScheduledTokens: 0,
     numCachedTokens: 0,
     numExternalTokens: 0,
+    numStorageTokens: 0,
     numPreemptions: 0,
     numRevocations: 0,
     numRequestsVisited: 0,
@@ -66,19 +77,18 @@ export class SchedulerState {
   }
 
   /** The request has a row whose tables begin with these tokens' blocks. */
-  beginRunning(request: Request, numCachedTokens: number, numExternalTokens: number): void {
+  beginRunning(request: Request, found: FoundTokens): void {
     this.running.add(request);
     request.status = "running";
-    request.numComputedTokens = numCachedTokens;
-    if (request.numCachedTokens === null) request.numExternalTokens = numExternalTokens;
-    request.numCachedTokens ??= numCachedTokens;
-    this.stats.numCachedTokens += numCachedTokens;
-    this.stats.numExternalTokens += numExternalTokens;
+    request.numComputedTokens = found.numTokens;
+    if (request.numCachedTokens === null) request.takeFound(found);
+    this.stats.numCachedTokens += found.numTokens;
+    this.stats.numExternalTokens += found.numExternalTokens;
+    this.stats.numStorageTokens += found.numStorageTokens;
   }
 
-  endPrefetch(request: Request, numCachedTokens: number, numExternalTokens: number): void {
-    request.numCachedTokens = numCachedTokens;
-    request.numExternalTokens = numExternalTokens;
+  endPrefetch(request: Request, found: FoundTokens): void {
+    request.takeFound(found);
     this.finish(request.requestId, "stop");
     this.prefetched.push(request);
   }

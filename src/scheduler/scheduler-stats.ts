@@ -7,6 +7,8 @@ export interface SchedulerStats {
   readonly numCachedTokens: number;
   /** Those of them that were loaded from a tier below the GPU. */
   readonly numExternalTokens: number;
+  /** Those of these that were brought out of storage. */
+  readonly numStorageTokens: number;
   readonly numPreemptions: number;
   /** Loads that were given up to make room for others. */
   readonly numRevocations: number;

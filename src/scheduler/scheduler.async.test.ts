@@ -97,6 +97,7 @@ describe("counts", () => {
       numScheduledTokens: 9 + 7 + (1 + 3) + (4 + 4),
       numCachedTokens: 8 + 8,
       numExternalTokens: 0,
+      numStorageTokens: 0,
       numPreemptions: 1,
       numRevocations: 0,
     });

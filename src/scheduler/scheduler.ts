@@ -1,6 +1,6 @@
 import { maxBlocksHeld } from "../kv/geometry";
 import { PrefixHashes } from "../kv/prefix-hashes";
-import type { Connector, LoadProgress } from "../offload/connector";
+import type { Connector, LoadProgress, LowerTier } from "../offload/connector";
 import type { TransferResult } from "../offload/transfer-job";
 import { assert, CairnError } from "../util/errors";
 import { admitWaiting } from "./admission-pass";
@@ -14,6 +14,8 @@ import type { SampledToken, SchedulerOutput, StepResult } from "./scheduler-outp
 import { SchedulerState } from "./scheduler-state";
 import type { SchedulerStats } from "./scheduler-stats";
 import { StepPlan } from "./step-plan";
+
+const LOWER_TIERS: readonly LowerTier[] = ["host", "storage"];
 
 /**
  * Decides what each step computes and copies. There is no prefill and no decode phase: a step is a number of tokens a request,
@@ -186,7 +188,7 @@ export class Scheduler {
     if (state === "failed") this.#state.unload(request);
     if (state !== "done") return;
     load.hasArrived = true;
-    if (request.isPrefetch) this.#state.endPrefetch(request, load.numTokens, load.numExternalTokens);
+    if (request.isPrefetch) this.#state.endPrefetch(request, load);
   }
 
   /** Prefetches that ended by themselves since the last call; their counts of cached tokens say what they found. */
@@ -211,9 +213,9 @@ export class Scheduler {
     this.#state.kvCache.resetPrefixCache();
   }
 
-  /** Forgets what the tiers below the GPU have. Loads under way go on. */
-  clearTiers(): void {
-    this.#state.connectors.clear();
+  /** Forgets what these tiers have. Loads under way go on. */
+  clearTiers(tiers: readonly LowerTier[] = LOWER_TIERS): void {
+    this.#state.connectors.clear(tiers);
   }
 
   /**

@@ -79,6 +79,34 @@ export class ShadowTransfers {
     for (const job of loads) this.#load(job, numGoodBlocks(job));
   }
 
+  /** What goes from a host slot to storage; it must be what the key names. */
+  copyOut(slotId: number, key: KvKey): readonly Int32Array[] {
+    const slot = this.#slots.get(slotId);
+    assert(slot?.key === key, () => `slot ${slotId} is written to storage for ${key}, but holds ${slot?.key}`);
+    this.#checkContents(key, slot.blocks);
+    return slot.blocks;
+  }
+
+  /** A host slot is read into from storage: nobody may use it. */
+  spoil(slotId: number): void {
+    const isUsed = this.jobs.some(({ job }) =>
+      "slotId" in job ? job.slotId === slotId : job.blocks.some((block) => block.slotId === slotId),
+    );
+    assert(!isUsed, () => `slot ${slotId} is read into from storage while a job uses it`);
+    this.#slots.delete(slotId);
+  }
+
+  copyIn(slotId: number, key: KvKey, blocks: readonly Int32Array[]): void {
+    this.spoil(slotId);
+    this.#checkContents(key, blocks);
+    this.#slots.set(slotId, { key, blocks });
+  }
+
+  #checkContents(key: KvKey, blocks: readonly Int32Array[]): void {
+    const expected = this.#contentsOf.get(key);
+    assert(`${expected}` === `${blocks}`, () => `${blocks} are stored as ${key}, which names ${expected}`);
+  }
+
   /** A job's result, told now. */
   end(jobId: number, success: boolean): TransferResult {
     const job = this.#jobs.get(jobId);
