@@ -5,7 +5,8 @@ import { checkRandomRuns } from "./random-runs.property.fixture";
 import { StorageEvents } from "./storage-events.property.fixture";
 import { arbitraryStorageRun } from "./storage-run.property.fixture";
 
-const NUM_BATCHES = process.env.CAIRN_SOAK ? 100 : 4;
+/** A run takes several times as long as one without storage: the soak has most of them. */
+const NUM_BATCHES = process.env.CAIRN_SOAK ? 100 : 1;
 
 test(
   "random runs with a storage tier end in time, read only what was written, write nothing that is private, and give the ids of alone",
@@ -19,6 +20,7 @@ test(
       numRunsPerBatch: 500,
       numBatches: NUM_BATCHES,
       eventCounts: events.counts,
+      minTimes: NUM_BATCHES === 1 ? 8 : 50,
     });
   },
   NUM_BATCHES * 60_000,

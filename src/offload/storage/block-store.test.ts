@@ -231,6 +231,17 @@ describe("read", () => {
   });
 });
 
+test("a deleted chunk is not found again, not even by another store; the others are, and it can be written anew", async () => {
+  const { store } = await openStore();
+  await store.write(0, chunks("0/a", "0/b"));
+  await store.delete(["0/a", "0/unknown"]);
+  expect(await readable(store, "0/a", "0/b")).toEqual(["0/b"]);
+  const { store: later, index } = await openStore();
+  expect([index.keys, index.usage.bytes]).toEqual([["0/b"], CHUNK_BYTES]);
+  expect((await later.write(0, chunks("0/a"))).written).toEqual(["0/a"]);
+  expect(await readable(later, "0/a", "0/b")).toEqual(["0/a", "0/b"]);
+});
+
 describe("touch", () => {
   test("is written down by flush, tail before head", async () => {
     const clock = { nowMs: NOON_MS };

@@ -146,6 +146,13 @@ export class BlockStore implements StorageApi {
     );
   }
 
+  delete(keys: readonly KvKey[]): Promise<void> {
+    return this.#inTurn(
+      () => this.#forget(keys.map((key) => this.#scoped.scope.fingerprintPrefix + key)),
+      () => {},
+    );
+  }
+
   clear(): Promise<Clearing> {
     return this.#inTurn<Clearing>(
       async () => {

@@ -20,11 +20,13 @@ interface ScriptedOptions {
   readonly nameOf?: (key: KvKey) => string;
 }
 
-type EndingOp = Exclude<StorageOp, { kind: "touch" }>;
+type EndingOp = Exclude<StorageOp, { kind: "touch" | "delete" }>;
 interface OpUnderWay<Bytes> {
   readonly op: EndingOp;
   /** Of a write: copied when it was submitted. */
   readonly bytes: readonly Bytes[];
+  /** Of a write: deleted when it has ended. */
+  readonly deleted: Set<KvKey>;
 }
 
 /** A store behind the executor's interface. It opens, and its ops end, when the test says so; what it holds outlives restarts. */
@@ -32,7 +34,7 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
   onResults: (() => void) | null = null;
   readonly records = new Map<KvKey, { readonly header: ChunkHeader; readonly bytes: Bytes }>();
   readonly touched: string[] = [];
-  /** What was submitted, in words: "read a0>3 a1>2", "write a0<1", "touch a0 a1", "clear"; the numbers are slots. */
+  /** What was submitted, in words: "read a0>3 a1>2", "write a0<1", "touch a0 a1", "delete a0 a1", "clear"; the numbers are slots. */
   readonly log: string[] = [];
   /** Whether a chunk can be read; all that are there, unless told otherwise. */
   isGood: (key: KvKey) => boolean = () => true;
@@ -71,6 +73,13 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
       this.touched.push(...op.keys.map(this.#options.nameOf));
       return;
     }
+    if (op.kind === "delete") {
+      for (const key of op.keys) {
+        this.records.delete(key);
+        for (const { deleted } of this.#ops) deleted.add(key);
+      }
+      return;
+    }
     assert(op.opId > this.#lastOpId, () => `op ${op.opId} comes after ${this.#lastOpId}`);
     this.#lastOpId = op.opId;
     const isWrite = op.kind === "write";
@@ -78,7 +87,7 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
     if (isWrite) assert(op.chunks.length * this.#options.chunkBytes <= this.writeRoomBytes, "a write has no room");
     if (op.kind === "read") assert(this.readRoom > 0, "a read has no room");
     const bytes = isWrite ? op.chunks.map(({ slotId, key }) => this.#contents.copyOut(slotId, key)) : [];
-    this.#ops.push({ op, bytes });
+    this.#ops.push({ op, bytes, deleted: new Set() });
   }
 
   takeResults(): readonly StorageResult[] {
@@ -120,9 +129,9 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
 
   end(opId: number, success = true): void {
     const index = this.#ops.findIndex(({ op }) => op.opId === opId);
-    const [{ op, bytes }] = this.#ops.splice(index, 1);
+    const [{ op, bytes, deleted }] = this.#ops.splice(index, 1);
     if (op.kind === "read") this.#endRead(op, success);
-    else if (op.kind === "write") this.#endWrite(op, bytes, success);
+    else if (op.kind === "write") this.#endWrite(op, bytes, deleted, success);
     else this.#endClear(op, success && this.canClear);
   }
 
@@ -144,12 +153,13 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
   #endWrite(
     { opId, clearEpoch, chunks }: Extract<StorageOp, { kind: "write" }>,
     bytes: readonly Bytes[],
+    deleted: ReadonlySet<KvKey>,
     success: boolean,
   ): void {
     const isTaken = success && clearEpoch === this.clearEpoch;
     if (isTaken) {
       chunks.forEach(({ key, header }, i) => {
-        if (!this.records.has(key)) this.records.set(key, { header, bytes: bytes[i] });
+        if (!this.records.has(key) && !deleted.has(key)) this.records.set(key, { header, bytes: bytes[i] });
       });
     }
     const written = isTaken ? chunks.map(({ key }) => key) : [];
@@ -177,7 +187,7 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
   #describe(op: StorageOp): string {
     const { nameOf } = this.#options;
     if (op.kind === "clear") return "clear";
-    if (op.kind === "touch") return `touch ${op.keys.map(nameOf).join(" ")}`;
+    if (op.kind === "touch" || op.kind === "delete") return `${op.kind} ${op.keys.map(nameOf).join(" ")}`;
     const arrow = op.kind === "read" ? ">" : "<";
     return `${op.kind} ${op.chunks.map(({ key, slotId }) => `${nameOf(key)}${arrow}${slotId}`).join(" ")}`;
   }

@@ -18,6 +18,7 @@ export function serveStorage(store: StorageApi = new BlockStore(), endpoint?: En
       );
     },
     touch: (keys) => store.touch(keys),
+    delete: (keys) => store.delete(keys),
     clear: () => store.clear(),
     flush: () => store.flush(),
   };

@@ -101,6 +101,9 @@ export interface StorageApi {
   /** These were used now, head first: the tail is evicted before the head. Written down by and by, and by `flush`. */
   touch(keys: readonly KvKey[]): Promise<void>;
 
+  /** Nobody is to find these again. */
+  delete(keys: readonly KvKey[]): Promise<void>;
+
   /** Deletes all of the namespace, and what is being written to it. */
   clear(): Promise<{
     readonly clearEpoch: number;

@@ -135,6 +135,7 @@ export class StorageBooks implements StorageTier {
   /** Hands on what is to be done, as far as there is room for it. */
   pump(): void {
     if (this.#clears.isWanted) this.#submitClear();
+    this.#submitDeletes();
     while (this.#promotions.numQueued > 0 && this.#executor.readRoom > 0) {
       const opId = ++this.#numOps;
       this.#executor.submit({ kind: "read", opId, chunks: this.#promotions.startRead(opId, this.#chunksPerOp) });
@@ -143,6 +144,13 @@ export class StorageBooks implements StorageTier {
     const keys = [...this.#touched].filter((key) => this.#stored.has(key));
     this.#touched.clear();
     if (keys.length > 0) this.#executor.submit({ kind: "touch", keys });
+  }
+
+  /** Behind the writes that were submitted before: what they write is deleted too. */
+  #submitDeletes(): void {
+    if (this.#state !== "ready" && this.#state !== "readOnly") return;
+    const keys = this.#stored.takeToDelete();
+    if (keys.length > 0) this.#executor.submit({ kind: "delete", keys });
   }
 
   #submitClear(): void {

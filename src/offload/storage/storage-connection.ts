@@ -31,6 +31,7 @@ export function startStorageWorker(source: string): StorageConnection {
       },
       read: (chunks) => remote.read(chunks),
       touch: (keys) => remote.touch(keys),
+      delete: (keys) => remote.delete(keys),
       clear: () => remote.clear(),
       flush: () => remote.flush(),
     },

@@ -23,6 +23,7 @@ export class ScriptedConnection {
     write: (...args) => this.#call("write", args),
     read: (...args) => this.#call("read", args),
     touch: (...args) => this.#call("touch", args),
+    delete: (...args) => this.#call("delete", args),
     clear: (...args) => this.#call("clear", args),
     flush: (...args) => this.#call("flush", args),
   };

@@ -86,6 +86,9 @@ export class StorageOpExecutor implements StorageExecutor {
       case "touch":
         this.#call("A touch", (api) => api.touch(op.keys));
         break;
+      case "delete":
+        this.#call("A delete", (api) => api.delete(op.keys));
+        break;
       case "clear":
         this.#clear(op);
         break;

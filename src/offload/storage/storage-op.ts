@@ -23,6 +23,8 @@ export type StorageOp =
   /** The slots are pending until the result is told, and only this op writes to them. */
   | { readonly kind: "read"; readonly opId: StorageOpId; readonly chunks: readonly SlotChunk[] }
   | { readonly kind: "touch"; readonly keys: readonly KvKey[] }
+  /** Their records are not to be believed. */
+  | { readonly kind: "delete"; readonly keys: readonly KvKey[] }
   | { readonly kind: "clear"; readonly opId: StorageOpId };
 
 /** "starting": not opened yet. "readOnly": the browser gives no more room; it is tried again later. "off": RAM only from now on. */

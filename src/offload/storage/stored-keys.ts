@@ -4,8 +4,10 @@ import type { KvKey } from "../../kv/chunk";
 export class StoredKeys {
   /** Null until the store was opened. */
   #keys: Set<KvKey> | null = null;
-  /** Whose records are not to be believed: they stay where they are, and nobody finds or writes them until storage is cleared. */
+  /** Whose records are not to be believed: nobody finds or writes them until storage is cleared. */
   readonly #discarded = new Set<KvKey>();
+  /** Those of them whose records are still to be deleted. */
+  #toDelete: KvKey[] = [];
 
   get isKnown(): boolean {
     return this.#keys !== null;
@@ -38,6 +40,13 @@ export class StoredKeys {
   discard(keys: readonly KvKey[]): void {
     this.delete(keys);
     for (const key of keys) this.#discarded.add(key);
+    this.#toDelete.push(...keys);
+  }
+
+  takeToDelete(): readonly KvKey[] {
+    const keys = this.#toDelete;
+    this.#toDelete = [];
+    return keys;
   }
 
   /** No record of before is there any more. */

@@ -282,3 +282,19 @@ test("until it is opened nobody knows; a discarded chunk is not found, not even 
   tiers.manager.settle();
   expect([0, 1].map((i) => tiers.lookup(i))).toEqual(["miss", "stored"]);
 });
+
+test("a discarded chunk is deleted there, also one that is still being written", () => {
+  const tiers = new Tiers({}, 2);
+  tiers.executor.open();
+  tiers.manager.settle();
+  tiers.prepareStore(5);
+  tiers.manager.storage.persist([chunkAt(5)]);
+  tiers.completeStore(0, 5);
+  expect(tiers.pump()).toEqual(["write 5<0"]);
+  tiers.manager.discard([keyAt(0), keyAt(5)]);
+  expect([tiers.pump(), tiers.pump()]).toEqual([["delete 0 5"], []]);
+  tiers.executor.endAll();
+  tiers.manager.settle();
+  expect([0, 1, 5].map((i) => tiers.lookup(i))).toEqual(["miss", "stored", "miss"]);
+  expect([...tiers.executor.records.keys()]).toEqual([keyAt(1)]);
+});
