@@ -14,10 +14,12 @@ const PARTS: Readonly<Record<PartName, string>> = {
   selfTest: "parts/self-test.ts",
   quantization: "parts/quantization.ts",
   profiler: "parts/profiler.ts",
+  storage: "parts/storage.ts",
 };
 
 const SOURCE_ID = "virtual:cairn-worker-source";
 const PARTS_ID = "virtual:cairn-parts";
+const STORAGE_WORKER_ID = "virtual:cairn-storage-worker-source";
 const partId = (file: string) => `virtual:cairn-part-${basename(file, ".ts")}`;
 
 export interface WorkerSourceOptions {
@@ -40,7 +42,7 @@ export function workerSource(options: WorkerSourceOptions = {}): Plugin {
   const scripts = new Map<string, () => Promise<Script>>([[SOURCE_ID, () => bundle("engine-worker.ts")]]);
   for (const [name, file] of Object.entries(PARTS)) {
     scripts.set(partId(file), async () => {
-      const { code, moduleIds } = await bundle(file, [sharedPlugin()]);
+      const { code, moduleIds } = await bundle(file, [sharedPlugin(), storageWorkerPlugin(bundle)]);
       return { code: `export default shared=>{${code}\nreturn Cairn.${name}}`, moduleIds };
     });
   }
@@ -70,6 +72,20 @@ export function workerSource(options: WorkerSourceOptions = {}): Plugin {
         const { code } = await bundle("whole-engine-worker.ts");
         this.emitFile({ type: "asset", fileName: options.emitFile, source: code });
       }
+    },
+  };
+}
+
+/** `import source from "virtual:cairn-storage-worker-source"`, in a part: the storage worker as the text of one script. */
+function storageWorkerPlugin(bundle: (file: string) => Promise<Script>): Plugin {
+  return {
+    name: "cairn-storage-worker",
+    resolveId: (id) => (id === STORAGE_WORKER_ID ? `\0${id}` : null),
+    async load(id) {
+      if (id !== `\0${STORAGE_WORKER_ID}`) return null;
+      const { code, moduleIds } = await bundle("storage-worker.ts");
+      for (const file of moduleIds) if (!file.startsWith("\0")) this.addWatchFile(file);
+      return `export default ${JSON.stringify(code)};`;
     },
   };
 }

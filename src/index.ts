@@ -16,6 +16,8 @@ export type {
   KvClearOptions,
   KvPrefetchParams,
   KvStats,
+  KvStorageFault,
+  KvStorageStats,
   KvTier,
   PrefetchResult,
   TokensByTier,

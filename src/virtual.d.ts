@@ -4,6 +4,12 @@ declare module "virtual:cairn-worker-source" {
   export default source;
 }
 
+declare module "virtual:cairn-storage-worker-source" {
+  /** The storage worker as the text of one script; for lazy parts only. */
+  const source: string;
+  export default source;
+}
+
 declare module "virtual:cairn-parts" {
   /** Imports of the lazy parts; each is the text of a module whose default export makes the part from what the worker shares. */
   export const PARTS: Readonly<

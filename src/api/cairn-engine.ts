@@ -16,6 +16,7 @@ export class CairnEngine {
   readonly kv: KvCache;
   readonly models: { list(): Promise<ModelList> };
   readonly #connection: WorkerConnection;
+  readonly #ended = new AbortController();
 
   constructor(connection: WorkerConnection, info: EngineInfo) {
     const created = Math.floor(Date.now() / 1000);
@@ -26,10 +27,17 @@ export class CairnEngine {
     this.completions = new Completions(connection, info.modelId);
     this.kv = new KvCache(connection);
     this.models = { list: async () => ({ object: "list", data: [model] }) };
+    const { document } = globalThis;
+    const flushWhenHidden = () => {
+      // An engine that has failed has nothing to keep.
+      if (document.visibilityState === "hidden") this.kv.flush().catch(() => {});
+    };
+    document?.addEventListener("visibilitychange", flushWhenHidden, { signal: this.#ended.signal });
   }
 
   /** Ends live requests with code `disposed`, frees the GPU, ends the worker. A second call waits for the first. */
   dispose(): Promise<void> {
+    this.#ended.abort();
     return this.#connection.dispose();
   }
 

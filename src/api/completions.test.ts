@@ -5,7 +5,12 @@ import { CairnEngine } from "./cairn-engine";
 import { WorkerConnection } from "./worker-connection";
 
 const messages = [{ role: "user", content: "Hello" }] as const;
-const usage = { promptTokens: 3, completionTokens: 2, cachedTokens: 7, cachedTokensByTier: { gpu: 3, host: 4 } };
+const usage = {
+  promptTokens: 3,
+  completionTokens: 2,
+  cachedTokens: 7,
+  cachedTokensByTier: { gpu: 3, host: 4, storage: 0 },
+};
 const timings = { queueMs: 1, timeToFirstTokenMs: 2, totalMs: 3 };
 const STARTED: GenerateEvent = { kind: "started", promptTokenIds: [2, 7, 8] };
 const ANSWER: GenerateEvent[] = [
@@ -19,7 +24,7 @@ const WIRE_USAGE = {
   prompt_tokens: 3,
   completion_tokens: 2,
   total_tokens: 5,
-  prompt_tokens_details: { cached_tokens: 7, cached_tokens_by_tier: { gpu: 3, host: 4 } },
+  prompt_tokens_details: { cached_tokens: 7, cached_tokens_by_tier: { gpu: 3, host: 4, storage: 0 } },
 };
 const WIRE_TIMINGS = { queue_ms: 1, time_to_first_token_ms: 2, total_ms: 3 };
 

@@ -59,7 +59,7 @@ describe("createEngine", () => {
   });
 
   it("resolves a relative model URL against the document", async () => {
-    vi.stubGlobal("document", { baseURI: "https://app.test/chat/index.html" });
+    vi.stubGlobal("document", Object.assign(new EventTarget(), { baseURI: "https://app.test/chat/index.html" }));
     let url: unknown = null;
     load = async (init) => {
       url = init.model;

@@ -2,6 +2,7 @@ import type { EngineConfig } from "../protocol/engine-config";
 import type { AdapterOptions, EngineInit, LoadProgress } from "../protocol/messages";
 import {
   aBoolean,
+  aFilledString,
   anInteger,
   anObject,
   aSignal,
@@ -35,6 +36,8 @@ export interface CreateEngineOptions {
   /** Size of the KV cache; what fits beside the weights unless given. */
   readonly kvCacheBytes?: number | null;
   readonly adapter?: AdapterOptions | null;
+  /** Your app's name: KV that is kept beyond the page is shared only within one. Apps of one origin without a name share theirs. */
+  readonly namespace?: string | null;
   /** Where the package's worker.js is served, for pages whose CSP forbids workers from blobs. */
   readonly workerUrl?: string | URL | null;
   /** Overrides of the engine's settings, by name. */
@@ -64,6 +67,7 @@ const OPTION_NAMES: readonly (keyof CreateEngineOptions)[] = [
   "quantization",
   "kvCacheBytes",
   "adapter",
+  "namespace",
   "workerUrl",
   "engine",
   "onProgress",
@@ -81,6 +85,7 @@ export function validateEngineOptions(options: CreateEngineOptions): ValidEngine
     quantization: optional(fields, "quantization", oneOf("q8_0", "q4_0")) ?? undefined,
     kvCacheBytes: optional(fields, "kvCacheBytes", anInteger(1)) ?? undefined,
     adapter: optional(fields, "adapter", adapterOptions) ?? undefined,
+    namespace: optional(fields, "namespace", aFilledString) ?? undefined,
     engine: optional(fields, "engine", engineOverrides) ?? undefined,
   };
   return {

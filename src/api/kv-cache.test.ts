@@ -32,9 +32,10 @@ describe("kv.stats", () => {
 
 describe("kv.clear", () => {
   it.each([
-    ["all tiers unless told", undefined, ["gpu", "host"]],
-    ["all tiers for null", { tiers: null }, ["gpu", "host"]],
+    ["all tiers unless told", undefined, ["gpu", "host", "storage"]],
+    ["all tiers for null", { tiers: null }, ["gpu", "host", "storage"]],
     ["the tiers that were named", { tiers: ["host"] as const }, ["host"]],
+    ["the storage alone", { tiers: ["storage"] as const }, ["storage"]],
   ])("clears %s", async (_, options, tiers) => {
     const { engine, served } = await start();
     expect(await engine.kv.clear(options)).toBe(undefined);
@@ -54,10 +55,47 @@ describe("kv.clear", () => {
   });
 });
 
+describe("kv.flush", () => {
+  it("resolves when the engine says so", async () => {
+    const { engine, served } = await start();
+    let end = () => {};
+    served.flush = () => new Promise((resolve) => (end = resolve));
+    let isFlushed = false;
+    const flushing = engine.kv.flush().then(() => (isFlushed = true));
+    await vi.waitFor(() => expect(served.numFlushes).toBe(1));
+    expect(isFlushed).toBe(false);
+    end();
+    await flushing;
+  });
+
+  it("runs by itself when the page is hidden, until the engine's end, and nobody hears of its failure", async () => {
+    const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
+    vi.stubGlobal("document", page);
+    try {
+      const { engine, served } = await start();
+      const turn = async (visibilityState: string) => {
+        page.visibilityState = visibilityState;
+        page.dispatchEvent(new Event("visibilitychange"));
+        await engine.kv.stats().catch(() => {});
+      };
+      served.flush = () => Promise.reject(new CairnError("internal", "cannot"));
+      await turn("visible");
+      expect(served.numFlushes).toBe(0);
+      await turn("hidden");
+      expect(served.numFlushes).toBe(1);
+      await engine.dispose();
+      await turn("hidden");
+      expect(served.numFlushes).toBe(1);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+});
+
 describe("kv.prefetch", () => {
   it("takes prompts of every kind, and tells what was found where", async () => {
     const { engine, served } = await start();
-    const found: PrefetchResult = { promptTokens: 40, tokens: { gpu: 16, host: 16 } };
+    const found: PrefetchResult = { promptTokens: 40, tokens: { gpu: 16, host: 8, storage: 8 } };
     expect(await engine.kv.prefetch({ prompt: "Once", cache_salt: "mine" })).toEqual(found);
     expect(await engine.kv.prefetch({ prompt: [2, 7], messages: null })).toEqual(found);
     await engine.kv.prefetch({ messages: [{ role: "developer", content: [{ type: "text", text: "Be brief." }] }] });
@@ -111,6 +149,7 @@ describe("the engine's end", () => {
     await waiting;
     await expect(engine.kv.stats()).rejects.toMatchObject({ code });
     await expect(engine.kv.clear()).rejects.toMatchObject({ code });
+    await expect(engine.kv.flush()).rejects.toMatchObject({ code });
     expect(served.cleared).toEqual([]);
   });
 });

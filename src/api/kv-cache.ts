@@ -1,4 +1,11 @@
-import type { KvStats, KvTier, PrefetchResult, TokensByTier } from "../protocol/kv-messages";
+import type {
+  KvStats,
+  KvStorageFault,
+  KvStorageStats,
+  KvTier,
+  PrefetchResult,
+  TokensByTier,
+} from "../protocol/kv-messages";
 import type { PromptInput } from "../protocol/messages";
 import {
   aFilledString,
@@ -16,7 +23,7 @@ import { validatePrompt } from "./validate-body";
 import { validateMessages } from "./validate-messages";
 import type { WorkerConnection } from "./worker-connection";
 
-export type { KvStats, KvTier, PrefetchResult, TokensByTier };
+export type { KvStats, KvStorageFault, KvStorageStats, KvTier, PrefetchResult, TokensByTier };
 
 export interface KvClearOptions {
   /** At least one; all tiers unless given. */
@@ -29,7 +36,7 @@ export type KvPrefetchParams = { readonly cache_salt?: string | null } & (
   | { readonly prompt: string | readonly number[]; readonly messages?: null }
 );
 
-const KV_TIERS: readonly KvTier[] = ["gpu", "host"];
+const KV_TIERS: readonly KvTier[] = ["gpu", "host", "storage"];
 
 /** `engine.kv`. Every call rejects with a CairnError: `disposed`, `worker_failed`, or what is said beside it. */
 export class KvCache {
@@ -45,7 +52,8 @@ export class KvCache {
   }
 
   /**
-   * Forgets what is cached. Requests that run keep the KV that they use, and what is computed later is cached again.
+   * Forgets what is cached; of storage, all of this namespace, whatever its model, and it resolves when that is done. Requests that
+   * run keep the KV that they use, and what is computed later is cached again.
    * Rejects with `invalid_request` for an unknown tier, `unsupported_parameter` for an unknown option, both with data { param }.
    */
   async clear(options: KvClearOptions = {}): Promise<void> {
@@ -56,7 +64,15 @@ export class KvCache {
   }
 
   /**
-   * Brings KV of this prompt that is in RAM back to the GPU, so that a request that begins with it starts sooner, and tells
+   * Resolves when all KV that was computed and is to outlive the page does. It runs by itself when the page is hidden, for it may
+   * not come back.
+   */
+  async flush(): Promise<void> {
+    await this.#connection.call((worker) => worker.kvFlush());
+  }
+
+  /**
+   * Brings KV of this prompt that is in RAM or storage back to the GPU, so that a request that begins with it starts sooner, and tells
    * what was found. It computes nothing, and preempts nobody. Rejects as a request with this prompt does.
    */
   async prefetch(body: KvPrefetchParams): Promise<PrefetchResult> {

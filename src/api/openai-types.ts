@@ -23,6 +23,11 @@ export interface StreamOptions {
 export interface KvParams {
   /** False: the request neither takes KV from the prefix cache nor leaves any there; true unless given. */
   readonly cache?: boolean | null;
+  /**
+   * How far down KV may be kept that is computed for this request: "ram" forgets it with the page, "none" when the GPU needs
+   * the room. On every tier unless given.
+   */
+  readonly store?: "ram" | "none" | null;
 }
 
 /** Fields of both endpoints. null means the same as absent. */
@@ -94,7 +99,7 @@ export type NotStreaming = { readonly stream?: false | null };
 export interface PromptTokensDetails {
   /** Of the prompt's tokens, those whose KV was cached, on whatever tier. */
   readonly cached_tokens: number;
-  /** Not OpenAI's: the same tokens by tier. `gpu`: their KV was still there; `host`: it was loaded from RAM. */
+  /** Not OpenAI's: the same tokens by tier. `gpu`: their KV was still there; `host`: it was loaded from RAM; `storage`: from IndexedDB. */
   readonly cached_tokens_by_tier: TokensByTier;
 }
 

@@ -29,6 +29,7 @@ describe("validateChatBody", () => {
         stop: [],
         priority: 0,
         usePrefixCache: true,
+        kvStore: "all",
         cacheSalt: null,
       },
       stream: false,
@@ -53,7 +54,7 @@ describe("validateChatBody", () => {
       logprobs: true,
       top_logprobs: 3,
       stop: ["a", "b"],
-      kv: { cache: false },
+      kv: { cache: false, store: "ram" },
       cache_salt: "mine",
       priority: -2,
       stream: true,
@@ -83,6 +84,7 @@ describe("validateChatBody", () => {
         stop: ["a", "b"],
         priority: -2,
         usePrefixCache: false,
+        kvStore: "ram",
         cacheSalt: "mine",
       },
       stream: true,
@@ -109,7 +111,7 @@ describe("validateChatBody", () => {
       presence_penalty: null,
     };
     expect(chat(nulls)).toEqual(chat({}));
-    expect(chat({ kv: { cache: null } })).toEqual(chat({}));
+    expect(chat({ kv: { cache: null, store: null } })).toEqual(chat({}));
   });
 
   it("accepts and ignores the fields that are documented to have no effect", () => {
@@ -201,6 +203,7 @@ describe("validateChatBody", () => {
     [{ stream: true, stream_options: { include_usage: 1 } }, "stream_options.include_usage"],
     [{ kv: true }, "kv"],
     [{ kv: { cache: 0 } }, "kv.cache"],
+    [{ kv: { store: "all" } }, "kv.store"],
     [{ cache_salt: "" }, "cache_salt"],
     [{ cache_salt: 7 }, "cache_salt"],
     [{ priority: 0.5 }, "priority"],
@@ -215,7 +218,7 @@ describe("validateChatBody", () => {
     [{ length_penalty: 0.5 }, "length_penalty"],
     [{ prompt: "Once" }, "prompt"],
     [{ n: 2 }, "n"],
-    [{ kv: { store: "none" } }, "kv.store"],
+    [{ kv: { keep: "none" } }, "kv.keep"],
     [{ stream: true, stream_options: { more: 1 } }, "stream_options.more"],
     [{ messages: [{ role: "assistant", content: "", tool_calls: [] }] }, "messages[0].tool_calls"],
     [{ messages: [{ role: "tool", content: "" }] }, "messages[0].role"],

@@ -11,6 +11,7 @@ import {
   type Check,
   type Fields,
   invalid,
+  oneOf,
   optional,
   refuseUnknown,
   unsupported,
@@ -84,7 +85,7 @@ function validateGeneration(
       sampling: { ...validateSampling(body), numLogprobs },
       stop: optional(body, "stop", stopStrings) ?? [],
       priority: optional(body, "priority", anInteger()) ?? 0,
-      usePrefixCache: optional(body, "kv", prefixCacheSwitch) ?? true,
+      ...(optional(body, "kv", kvParams) ?? KV_DEFAULTS),
       cacheSalt: optional(body, "cache_salt", aFilledString),
     },
     stream,
@@ -142,11 +143,16 @@ const stopStrings: Check<readonly string[]> = (value, param) => {
   return stops.map((stop, index) => aFilledString(stop, `${param}[${index}]`));
 };
 
-/** The field `kv`: whether the request uses the prefix cache. */
-const prefixCacheSwitch: Check<boolean | null> = (value, param) => {
+const KV_DEFAULTS = { usePrefixCache: true, kvStore: "all" } as const;
+
+/** The field `kv`: whether the request uses the prefix cache, and how far down. */
+const kvParams: Check<Pick<GenerateRequest, "usePrefixCache" | "kvStore">> = (value, param) => {
   const fields = anObject(value, param);
-  refuseUnknown(fields, ["cache"], `${param}.`);
-  return optional(fields, "cache", aBoolean, `${param}.`);
+  refuseUnknown(fields, ["cache", "store"], `${param}.`);
+  return {
+    usePrefixCache: optional(fields, "cache", aBoolean, `${param}.`) ?? KV_DEFAULTS.usePrefixCache,
+    kvStore: optional(fields, "store", oneOf("ram", "none"), `${param}.`) ?? KV_DEFAULTS.kvStore,
+  };
 };
 
 function validateStreamOptions(body: Fields, stream: boolean): boolean {

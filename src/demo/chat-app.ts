@@ -1,4 +1,5 @@
 import { html, nothing, type TemplateResult } from "lit";
+import type { KvTier } from "../index";
 import { Announcer } from "./announcer";
 import type { ChatController } from "./chat-controller";
 import { type ChatState, isStreaming, numContextTokens, type Settings } from "./chat-state";
@@ -149,9 +150,10 @@ export class ChatApp extends PageElement {
     this.#focusComposer();
   }
 
-  async #clearKv(): Promise<void> {
-    await this.#chat.kv.clear();
-    if (this.#chat.kv.reading.status === "read") this.announcement = "The KV cache was cleared.";
+  async #clearKv({ detail: tiers }: CustomEvent<readonly KvTier[]>): Promise<void> {
+    await this.#chat.kv.clear(tiers);
+    if (this.#chat.kv.reading.status !== "read") return;
+    this.announcement = tiers.length > 1 ? "The KV cache was cleared." : "The storage was cleared.";
   }
 
   get #picker(): ModelPicker | null {

@@ -86,7 +86,7 @@ class ScriptedEngine implements ChatEngine {
 
 /** As many tokens were cached, one of them in RAM. */
 function usageWith(cached: number) {
-  const details = { cached_tokens: cached, cached_tokens_by_tier: { gpu: cached - 1, host: 1 } };
+  const details = { cached_tokens: cached, cached_tokens_by_tier: { gpu: cached - 1, host: 1, storage: 0 } };
   return { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8, prompt_tokens_details: details };
 }
 
@@ -147,7 +147,7 @@ test("an answer streams, then tells its numbers", async () => {
           tokensPerSecond: 200,
           numTokens: 3,
           numPromptTokens: 5,
-          cachedTokens: { gpu: 3, host: 1 },
+          cachedTokens: { gpu: 3, host: 1, storage: 0 },
         },
       },
     },

@@ -3,9 +3,9 @@ import {
   countOf,
   formatAboutBytes,
   formatBytes,
-  formatCached,
   formatDuration,
   formatParameters,
+  formatSources,
   formatTimeLeft,
 } from "./format";
 
@@ -34,18 +34,20 @@ test("one is singular", () => {
   ]);
 });
 
-test("cached tokens name the RAM only where it had some", () => {
+test("a prompt's tokens are all accounted for, and no tier is named that had none", () => {
   const tokens = [
-    { gpu: 0, host: 0 },
-    { gpu: 1600, host: 0 },
-    { gpu: 16, host: 32 },
-    { gpu: 0, host: 32 },
+    { gpu: 0, host: 0, storage: 0 },
+    { gpu: 1600, host: 0, storage: 0 },
+    { gpu: 16, host: 32, storage: 0 },
+    { gpu: 0, host: 0, storage: 1999 },
+    { gpu: 16, host: 32, storage: 64 },
   ];
-  expect(tokens.map(formatCached)).toEqual([
-    "0 cached",
-    "1,600 cached",
-    "48 cached, 32 of them in RAM",
-    "32 cached, all in RAM",
+  expect(tokens.map((each) => formatSources(2000, each))).toEqual([
+    "all computed",
+    "400 computed, 1,600 on the GPU",
+    "1,952 computed, 16 on the GPU, 32 from RAM",
+    "1 computed, 1,999 from storage",
+    "1,888 computed, 16 on the GPU, 32 from RAM, 64 from storage",
   ]);
 });
 

@@ -41,9 +41,15 @@ export function countOf(count: number, noun: string): string {
   return `${formatInteger(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** "0 cached", "48 cached", "48 cached, 32 of them in RAM", "32 cached, all in RAM". */
-export function formatCached({ gpu, host }: TokensByTier): string {
-  const cached = `${formatInteger(gpu + host)} cached`;
-  if (host === 0) return cached;
-  return gpu === 0 ? `${cached}, all in RAM` : `${cached}, ${formatInteger(host)} of them in RAM`;
+/** Where a prompt's KV came from, by its tokens: "all computed", "14 computed, 64 on the GPU, 32 from RAM, 16 from storage". */
+export function formatSources(numPromptTokens: number, { gpu, host, storage }: TokensByTier): string {
+  const computed = numPromptTokens - gpu - host - storage;
+  if (computed === numPromptTokens) return "all computed";
+  const sources = [
+    [computed, "computed"],
+    [gpu, "on the GPU"],
+    [host, "from RAM"],
+    [storage, "from storage"],
+  ] as const;
+  return sources.flatMap(([count, where]) => (count > 0 ? `${formatInteger(count)} ${where}` : [])).join(", ");
 }

@@ -58,8 +58,8 @@ test("clears, then reads", async () => {
   const source = countingSource();
   const monitor = new KvMonitor();
   monitor.connect(source);
-  await monitor.clear();
-  expect(source.clear).toHaveBeenCalledExactlyOnceWith();
+  await monitor.clear(["storage"]);
+  expect(source.clear).toHaveBeenCalledExactlyOnceWith({ tiers: ["storage"] });
   expect(source.clear.mock.invocationCallOrder[0]).toBeLessThan(source.stats.mock.invocationCallOrder[0]!);
   expect(monitor.reading).toEqual(read(1));
 });
@@ -72,7 +72,7 @@ test("a failure is a reading, and the next one may succeed", async () => {
   monitor.connect(source);
   await monitor.refresh();
   expect(monitor.reading).toMatchObject({ status: "failed", error: { code: "worker_failed" } });
-  await monitor.clear();
+  await monitor.clear(["storage"]);
   expect(monitor.reading).toMatchObject({ status: "failed", error: { code: "internal", message: "broken pipe" } });
   await monitor.refresh();
   expect(monitor.reading).toEqual(read(1));

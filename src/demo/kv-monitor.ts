@@ -1,11 +1,10 @@
-import type { CairnError, KvStats } from "../index";
+import type { CairnError, KvStats, KvTier } from "../index";
 import { asCairnError } from "./as-cairn-error";
 
 /** The part of `engine.kv` that this page uses. */
 export interface KvSource {
   stats(): Promise<KvStats>;
-  /** Empties all tiers. */
-  clear(): Promise<void>;
+  clear(options: { readonly tiers: readonly KvTier[] }): Promise<void>;
 }
 
 export type KvReading =
@@ -49,9 +48,10 @@ export class KvMonitor {
     return this.#read((source) => source.stats());
   }
 
-  clear(): Promise<void> {
+  /** Empties these tiers. */
+  clear(tiers: readonly KvTier[]): Promise<void> {
     return this.#read(async (source) => {
-      await source.clear();
+      await source.clear({ tiers });
       return source.stats();
     });
   }

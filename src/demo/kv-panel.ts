@@ -1,10 +1,10 @@
 import { html, type TemplateResult } from "lit";
-import type { KvStats } from "../index";
+import type { KvStats, KvTier } from "../index";
 import type { KvMonitor, KvReading } from "./kv-monitor";
 import { type KvSection, kvSections } from "./kv-sections";
 import { PageElement } from "./page-element";
 
-/** The KV cache in numbers, which are kept fresh as long as the panel is in the page. Fires `clear-kv`. */
+/** The KV cache in numbers, which are kept fresh as long as the panel is in the page. Fires `clear-kv`, with the tiers. */
 export class KvPanel extends PageElement {
   static override properties = { monitor: { attribute: false } };
   declare monitor: KvMonitor;
@@ -25,18 +25,23 @@ export class KvPanel extends PageElement {
     return html`<aside class="kv-panel" aria-labelledby="kv-title">
       <header>
         <h2 id="kv-title">KV cache</h2>
-        <button
-          type="button"
-          class="button"
-          title="Forget all KV, on the GPU and in RAM"
-          ?disabled=${reading.status !== "read"}
-          @click=${() => this.dispatchEvent(new CustomEvent("clear-kv"))}
-        >
-          Clear
-        </button>
+        ${this.#clearButton("Clear storage", "Delete the KV that outlives this page", ["storage"])}
+        ${this.#clearButton("Clear all", "Forget all KV: on the GPU, in RAM and in storage", ["gpu", "host", "storage"])}
       </header>
       <div class="scroller" role="region" aria-label="Numbers of the KV cache" tabindex="0">${content(reading)}</div>
     </aside>`;
+  }
+
+  #clearButton(label: string, title: string, tiers: readonly KvTier[]): TemplateResult {
+    return html`<button
+      type="button"
+      class="button"
+      title=${title}
+      ?disabled=${this.monitor.reading.status !== "read"}
+      @click=${() => this.dispatchEvent(new CustomEvent("clear-kv", { detail: tiers }))}
+    >
+      ${label}
+    </button>`;
   }
 }
 

@@ -16,7 +16,24 @@ test("the table says each number once, with its unit", () => {
         "Evict to reuse": "5, mean 1.2 s",
       },
     ],
-    ["Tokens", { Computed: "2,048", "Found on the GPU": "160", "Loaded from RAM": "176" }],
+    [
+      "Storage",
+      {
+        State: "ready",
+        "Durable, this model": "2.3 MB",
+        "Not yet durable": "0.1 MB",
+        Used: "4.7 MB of 2.15 GB",
+        "Written today": "7.1 MB",
+        "Chunks promoted": "72",
+        "Chunks not found": "73",
+        "Chunks not written": "74",
+        "Last fault": "none",
+      },
+    ],
+    [
+      "Tokens",
+      { Computed: "2,048", "Found on the GPU": "160", "Loaded from RAM": "176", "Loaded from storage": "192" },
+    ],
     [
       "Stores, GPU to RAM",
       {
@@ -52,13 +69,22 @@ test("a gap that nobody measured is no number", () => {
   expect(kvSections({ ...SAMPLE_KV_STATS, host })[1]!.rows).toContainEqual(["Evict to reuse", "none yet"]);
 });
 
-test("without the host tier the table says that it is off, and nothing else of it", () => {
-  const sections = kvSections({ ...SAMPLE_KV_STATS, host: null });
+test("without the tiers below the GPU the table says that they are off, and nothing else of them", () => {
+  const sections = kvSections({ ...SAMPLE_KV_STATS, host: null, storage: null });
   expect(sections.map(({ title, rows }) => [title, rows.map(([label]) => label)])).toEqual([
     ["GPU", ["Blocks", "Free", "Cached"]],
     ["RAM", ["Copies of KV"]],
+    ["Storage", ["Copies of KV"]],
     ["Tokens", ["Computed", "Found on the GPU"]],
     ["Requests", ["Preemptions"]],
   ]);
   expect(sections[1]!.rows).toEqual([["Copies of KV", "off"]]);
+});
+
+test("what went wrong with the storage is said in words", () => {
+  const lastFault = { code: "quota", message: "The browser gives no more room.", time: 0 };
+  const storage = { ...SAMPLE_KV_STATS.storage!, state: "readOnly", lastFault } as const;
+  const rows = kvSections({ ...SAMPLE_KV_STATS, storage })[2]!.rows;
+  expect(rows).toContainEqual(["State", "full: read only"]);
+  expect(rows).toContainEqual(["Last fault", "quota: The browser gives no more room."]);
 });

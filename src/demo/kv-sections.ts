@@ -7,12 +7,13 @@ export interface KvSection {
   readonly rows: readonly (readonly [label: string, value: string])[];
 }
 
-/** What the table says; without the host tier nothing of RAM but that it is off. */
+/** What the table says; of a tier that is off nothing else. */
 export function kvSections(stats: KvStats): readonly KvSection[] {
   const withoutHost: KvSection = { title: "RAM", rows: [["Copies of KV", "off"]] };
   return [
     gpuSection(stats.gpu),
     stats.host ? hostSection(stats.host) : withoutHost,
+    storageSection(stats.storage),
     tokenSection(stats),
     ...(stats.host ? transferSections(stats) : []),
     { title: "Requests", rows: [["Preemptions", formatInteger(stats.numPreemptions)]] },
@@ -50,14 +51,42 @@ function hostSection(host: NonNullable<KvStats["host"]>): KvSection {
   };
 }
 
-function tokenSection({ tokens, host }: KvStats): KvSection {
+const STORAGE_STATES = {
+  starting: "starting",
+  ready: "ready",
+  readOnly: "full: read only",
+  off: "failed: RAM only",
+} as const;
+
+function storageSection(storage: KvStats["storage"]): KvSection {
+  if (!storage) return { title: "Storage", rows: [["Copies of KV", "off"]] };
+  const { lastFault } = storage;
+  return {
+    title: "Storage",
+    rows: [
+      ["State", STORAGE_STATES[storage.state]],
+      ["Durable, this model", formatBytes(storage.durableBytes)],
+      ["Not yet durable", formatBytes(storage.notYetDurableBytes)],
+      ["Used", `${formatBytes(storage.usedBytes)} of ${formatBytes(storage.maxBytes)}`],
+      ["Written today", formatBytes(storage.bytesWrittenToday)],
+      ["Chunks promoted", formatInteger(storage.numPromoted)],
+      ["Chunks not found", formatInteger(storage.numFailed)],
+      ["Chunks not written", formatInteger(storage.numDropped)],
+      ["Last fault", lastFault === null ? "none" : `${lastFault.code}: ${lastFault.message}`],
+    ],
+  };
+}
+
+function tokenSection({ tokens, host, storage }: KvStats): KvSection {
   const fromRam = [["Loaded from RAM", formatInteger(tokens.host)]] as const;
+  const fromStorage = [["Loaded from storage", formatInteger(tokens.storage)]] as const;
   return {
     title: "Tokens",
     rows: [
       ["Computed", formatInteger(tokens.computed)],
       ["Found on the GPU", formatInteger(tokens.gpu)],
       ...(host ? fromRam : []),
+      ...(storage ? fromStorage : []),
     ],
   };
 }

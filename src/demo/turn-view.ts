@@ -4,7 +4,7 @@ import { unsafeHTML } from "lit/directives/unsafe-html.js";
 import type { AnswerStats, Turn } from "./chat-state";
 import { answerActions, answerErrorView } from "./error-view";
 import { excerptOf } from "./excerpt";
-import { countOf, formatCached, formatDuration, formatInteger } from "./format";
+import { countOf, formatDuration, formatInteger, formatSources } from "./format";
 import { renderMarkdown } from "./markdown";
 
 export interface TurnActions {
@@ -74,13 +74,13 @@ function endingNote(
 
 function statsLine(stats: AnswerStats, prefix: string): TemplateResult {
   const { numTokens, tokensPerSecond, timeToFirstTokenMs, numPromptTokens, cachedTokens } = stats;
-  const cached = cachedTokens === null ? "" : ` (${formatCached(cachedTokens)})`;
   const parts = [
     prefix,
     countOf(numTokens, "token"),
     tokensPerSecond === null ? "" : `${tokensPerSecond.toFixed(1)} tokens/s`,
     timeToFirstTokenMs === null ? "" : `first token ${formatDuration(timeToFirstTokenMs)}`,
-    numPromptTokens === null ? "" : `prompt ${countOf(numPromptTokens, "token")}${cached}`,
+    numPromptTokens === null ? "" : `prompt ${countOf(numPromptTokens, "token")}`,
+    numPromptTokens === null || cachedTokens === null ? "" : formatSources(numPromptTokens, cachedTokens),
   ];
   return html`<ul class="facts stats" aria-label="Numbers of this answer">
     ${parts.filter((part) => part !== "").map((part) => html`<li>${part}</li>`)}

@@ -96,7 +96,7 @@ describe("what steps bring for a request that has ended", () => {
       promptTokens: 3,
       completionTokens: 2,
       cachedTokens: 0,
-      cachedTokensByTier: { gpu: 0, host: 0 },
+      cachedTokensByTier: { gpu: 0, host: 0, storage: 0 },
     });
   });
 
@@ -155,7 +155,7 @@ describe("the order of requests", () => {
         promptTokens: 3,
         completionTokens: 20,
         cachedTokens: 0,
-        cachedTokensByTier: { gpu: 0, host: 0 },
+        cachedTokensByTier: { gpu: 0, host: 0, storage: 0 },
       }),
     );
   });
@@ -179,13 +179,13 @@ describe("cached tokens", () => {
       promptTokens: 18,
       completionTokens: 2,
       cachedTokens: 0,
-      cachedTokensByTier: { gpu: 0, host: 0 },
+      cachedTokensByTier: { gpu: 0, host: 0, storage: 0 },
     });
     expect(usageOf(second)).toEqual({
       promptTokens: 18,
       completionTokens: 2,
       cachedTokens,
-      cachedTokensByTier: { gpu: cachedTokens, host: 0 },
+      cachedTokensByTier: { gpu: cachedTokens, host: 0, storage: 0 },
     });
   });
 });

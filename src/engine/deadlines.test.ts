@@ -105,6 +105,6 @@ describe("a wait for a tier ends by its deadline, though nothing else happens:",
     await pass(DEADLINE_MS - 1);
     expect(ends).toEqual([]);
     await pass(1);
-    expect(ends).toEqual([{ promptTokens: 18, tokens: { gpu: 0, host: 0 } }]);
+    expect(ends).toEqual([{ promptTokens: 18, tokens: { gpu: 0, host: 0, storage: 0 } }]);
   });
 });

@@ -49,7 +49,12 @@ describe("a request's way through the engine", () => {
       {
         kind: "done",
         finishReason: "stop",
-        usage: { promptTokens: 3, completionTokens: 3, cachedTokens: 0, cachedTokensByTier: { gpu: 0, host: 0 } },
+        usage: {
+          promptTokens: 3,
+          completionTokens: 3,
+          cachedTokens: 0,
+          cachedTokensByTier: { gpu: 0, host: 0, storage: 0 },
+        },
         timings: expect.any(Object),
       },
     ]);

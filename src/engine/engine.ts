@@ -1,12 +1,12 @@
 import type { TransferResult } from "../offload/transfer-job";
-import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
+import type { KvStats, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "../protocol/kv-messages";
 import type { EngineInfo, GenerateEvent, GenerateRequest, Usage } from "../protocol/messages";
 import type { Request } from "../scheduler/request";
 import type { RequestUpdate } from "../scheduler/request-update";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { IncrementalDecoder } from "../tokenizer/incremental-decoder";
 import { assert, CairnError, toWireError } from "../util/errors";
-import type { EngineParts } from "./engine-parts";
+import type { EngineParts, StorageControl } from "./engine-parts";
 import { collectKvStats } from "./kv-stats";
 import { OutputProcessor } from "./output-processor";
 import { preparePrefetch, prepareRequest } from "./prepare-request";
@@ -30,6 +30,7 @@ type Command =
   | { readonly kind: "add"; readonly live: LiveRequest }
   | { readonly kind: "prefetch"; readonly request: Request; readonly prefetch: Prefetch }
   | { readonly kind: "clear"; readonly tiers: readonly KvTier[]; done(): void }
+  | { readonly kind: "flush"; done(): void }
   | { readonly kind: "abort"; readonly requestId: string };
 
 /** Something that came back: a step, or a copy. */
@@ -59,6 +60,9 @@ export class Engine {
   readonly #prefetches = new Map<string, Prefetch>();
   readonly #commands: Command[] = [];
   readonly #completions: Completion[] = [];
+  /** Who waits until storage is cleared, or all is durable. */
+  #clears: (() => void)[] = [];
+  #flushes: (() => void)[] = [];
   /** Copies whose result has not come. */
   #numTransfers = 0;
   #deadlineMs = Number.POSITIVE_INFINITY;
@@ -73,6 +77,7 @@ export class Engine {
     this.info = parts.info;
     this.#parts = parts;
     this.#now = now;
+    if (this.#storage) this.#storage.executor.onResults = () => this.#wake();
   }
 
   /**
@@ -100,10 +105,20 @@ export class Engine {
     return collectKvStats(this.#parts);
   }
 
-  /** Empties these tiers, before the next step. Requests that run keep what they hold; what is computed later is kept again. */
+  /**
+   * Empties these tiers, before the next step; resolves when storage is empty too. Requests that run keep what they hold; what is
+   * computed later is kept again.
+   */
   async kvClear(tiers: readonly KvTier[]): Promise<void> {
     if (this.#failure) throw this.#failure;
     await new Promise<void>((done) => this.#command({ kind: "clear", tiers, done }));
+  }
+
+  /** Resolves when nothing is under way to storage any more, or nothing can get there. */
+  async kvFlush(): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    await new Promise<void>((done) => this.#command({ kind: "flush", done }));
+    await this.#storage?.executor.flush();
   }
 
   /**
@@ -123,7 +138,12 @@ export class Engine {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.#fail(new CairnError("disposed", "The engine was disposed."));
+    this.#storage?.executor.close();
     this.#parts.runner.dispose();
+  }
+
+  get #storage(): StorageControl | null {
+    return this.#parts.offload?.storage ?? null;
   }
 
   #prepare(request: GenerateRequest, sink: GenerateSink): LiveRequest {
@@ -156,10 +176,13 @@ export class Engine {
     this.#isStepDue = false;
     if (this.#failure) return;
     try {
+      this.#storage?.books.settle();
       for (const completion of this.#completions.splice(0)) this.#complete(completion);
       for (const command of this.#commands.splice(0)) this.#obey(command);
       this.#submitSteps();
+      this.#storage?.books.pump();
       this.#endPrefetches();
+      this.#endWaits();
       this.#armDeadline();
       this.#checkIdle();
     } catch (error) {
@@ -232,8 +255,10 @@ export class Engine {
       this.#startPrefetch(command.request, command.prefetch);
     } else if (command.kind === "clear") {
       if (command.tiers.includes("gpu")) this.#parts.scheduler.resetPrefixCache();
-      if (command.tiers.includes("host")) this.#parts.scheduler.clearTiers();
-      command.done();
+      this.#parts.scheduler.clearTiers(command.tiers.filter((tier) => tier !== "gpu"));
+      this.#clears.push(command.done);
+    } else if (command.kind === "flush") {
+      this.#flushes.push(command.done);
     } else {
       const live = this.#live.get(command.requestId);
       if (live) this.#endWithError(live, new CairnError("aborted", "The request was aborted."));
@@ -250,16 +275,23 @@ export class Engine {
   }
 
   #endPrefetches(): void {
-    for (const {
-      requestId,
-      numPromptTokens,
-      numCachedTokens,
-      numExternalTokens,
-    } of this.#parts.scheduler.takePrefetched()) {
-      const tokens = { gpu: (numCachedTokens ?? 0) - numExternalTokens, host: numExternalTokens };
-      this.#prefetches.get(requestId)?.resolve({ promptTokens: numPromptTokens, tokens });
+    for (const request of this.#parts.scheduler.takePrefetched()) {
+      const { requestId, numPromptTokens } = request;
+      this.#prefetches.get(requestId)?.resolve({ promptTokens: numPromptTokens, tokens: tokensByTier(request) });
       this.#prefetches.delete(requestId);
     }
+  }
+
+  #endWaits(): void {
+    const isCleared = !this.#storage?.books.isClearing;
+    if (isCleared) for (const done of this.#clears.splice(0)) done();
+    if (isCleared && this.#isDurable) for (const done of this.#flushes.splice(0)) done();
+  }
+
+  get #isDurable(): boolean {
+    if (!this.#storage) return true;
+    const { numStoresWaiting, numStoresInFlight } = this.#parts.offload!.connector.stats;
+    return numStoresWaiting + numStoresInFlight + this.#storage.books.stats.bytesNotDurable === 0;
   }
 
   /** What goes wrong in one request's own processing ends that request and no other. */
@@ -295,7 +327,8 @@ export class Engine {
 
   #checkIdle(): void {
     const { scheduler } = this.#parts;
-    if (scheduler.numInFlightSteps + this.#numTransfers > 0 || scheduler.numDeferred > 0) return;
+    if (scheduler.numInFlightSteps + this.#numTransfers + scheduler.numDeferred > 0) return;
+    if (this.#storage?.books.hasWork) return;
     assert(!scheduler.hasUnfinished, "requests wait, but nothing runs and nothing can be scheduled");
     scheduler.checkIntegrity();
   }
@@ -310,8 +343,9 @@ export class Engine {
     const waiting = [...this.#prefetches.values()];
     for (const command of this.#commands) {
       if (command.kind === "prefetch") waiting.push(command.prefetch);
-      if (command.kind === "clear") command.done();
+      if (command.kind === "clear" || command.kind === "flush") command.done();
     }
+    for (const done of [...this.#clears, ...this.#flushes]) done();
     for (const { reject } of waiting) reject(this.#failure);
     this.#prefetches.clear();
     clearTimeout(this.#deadlineTimer);
@@ -320,12 +354,19 @@ export class Engine {
   }
 }
 
-function usageOf({ numPromptTokens, outputTokenIds, numCachedTokens, numExternalTokens }: Request): Usage {
-  const cachedTokens = numCachedTokens ?? 0;
+function usageOf(request: Request): Usage {
   return {
-    promptTokens: numPromptTokens,
-    completionTokens: outputTokenIds.length,
-    cachedTokens,
-    cachedTokensByTier: { gpu: cachedTokens - numExternalTokens, host: numExternalTokens },
+    promptTokens: request.numPromptTokens,
+    completionTokens: request.outputTokenIds.length,
+    cachedTokens: request.numCachedTokens ?? 0,
+    cachedTokensByTier: tokensByTier(request),
+  };
+}
+
+function tokensByTier({ numCachedTokens, numExternalTokens, numStorageTokens }: Request): TokensByTier {
+  return {
+    gpu: (numCachedTokens ?? 0) - numExternalTokens,
+    host: numExternalTokens - numStorageTokens,
+    storage: numStorageTokens,
   };
 }

@@ -1,4 +1,5 @@
-import type { KvStats } from "../protocol/kv-messages";
+import type { StorageStats } from "../offload/storage-tier";
+import type { KvStats, KvStorageStats } from "../protocol/kv-messages";
 import type { EngineParts } from "./engine-parts";
 
 /** Puts together what scheduler, connector and host tier tell of themselves. */
@@ -33,10 +34,12 @@ export function collectKvStats({
         meanEvictToReuseMs:
           host.numReusedAfterEviction > 0 ? host.sumEvictToReuseMs / host.numReusedAfterEviction : null,
       },
+    storage: offloaded?.storage ? storageStats(offloaded.storage, offloaded.chunkBytes) : null,
     tokens: {
       computed: stats.numScheduledTokens,
       gpu: stats.numCachedTokens - stats.numExternalTokens,
-      host: stats.numExternalTokens,
+      host: stats.numExternalTokens - stats.numStorageTokens,
+      storage: stats.numStorageTokens,
     },
     loads: {
       numStarted: count(offloaded?.numLoads),
@@ -66,5 +69,28 @@ export function collectKvStats({
     },
     leases: { numBlocks: count(offloaded?.numLeasedBlocks), maxBlocks: count(offloaded?.maxLeasedBlocks) },
     numPreemptions: stats.numPreemptions,
+  };
+}
+
+function storageStats(
+  { state, numChunks, bytes, maxBytes, bytesWrittenToday, bytesNotDurable, lastFault, ...counts }: StorageStats,
+  chunkBytes: number,
+): KvStorageStats {
+  return {
+    state,
+    numChunks,
+    durableBytes: numChunks * chunkBytes,
+    notYetDurableBytes: bytesNotDurable,
+    usedBytes: bytes ?? 0,
+    maxBytes: maxBytes ?? 0,
+    bytesWrittenToday: bytesWrittenToday ?? 0,
+    numPromoted: counts.numPromoted,
+    numFailed: counts.numPromotionsFailed,
+    numDropped: counts.numCascadeDropped,
+    lastFault: lastFault && {
+      code: lastFault.code,
+      message: lastFault.message,
+      time: Math.round(performance.timeOrigin + lastFault.timeMs),
+    },
   };
 }

@@ -1,5 +1,7 @@
 import type { Profiler } from "../gpu/profiler";
 import type { Quantization } from "../models/quantization";
+import type { openStorage } from "../offload/storage/open-storage";
+import type { StorageConnection } from "../offload/storage/storage-connection";
 import type { PartName } from "../protocol/messages";
 import type { JudgeDevice } from "../runner/self-test/judge-device";
 import type { drawStep } from "../runner/step-trace";
@@ -8,7 +10,15 @@ import type { drawStep } from "../runner/step-trace";
 export interface LazyParts {
   readonly selfTest: JudgeDevice;
   readonly quantization: Quantization;
+  readonly storage: StoragePart;
   readonly profiler: { readonly Profiler: typeof Profiler; readonly drawStep: typeof drawStep };
+}
+
+/** The storage tier, and a way to start a store for it. */
+export interface StoragePart {
+  readonly openStorage: typeof openStorage;
+  /** May throw. */
+  readonly connect: () => StorageConnection;
 }
 
 /** Rejects where the part cannot be had. */

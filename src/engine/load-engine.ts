@@ -24,12 +24,14 @@ import type { StepObserver } from "../runner/step-trace";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { endOfTurnIds } from "../tokenizer/chat-template";
+import { reasonOf } from "../util/errors";
 import { type Checkpoint, readCheckpoint } from "./checkpoint";
 import { deviceVerdict, type VerdictMemory } from "./device-verdict";
 import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
 import type { EngineParts } from "./engine-parts";
 import { makeSchedulerOptions, scratchSizes, stepSizes } from "./engine-sizes";
+import { kvFingerprint } from "./kv-fingerprint";
 import type { LoadPart } from "./lazy-parts";
 import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
 import { planEngine } from "./plan-memory";
@@ -54,6 +56,7 @@ export interface LoadedParts extends EngineParts {
   /** What `scheduler` was made from. */
   readonly schedulerOptions: SchedulerOptions;
   readonly engineConfig: EngineConfig;
+  readonly kvFingerprint: string;
 }
 
 /**
@@ -88,7 +91,7 @@ async function loadCheckpoint(
   if (memory.refusal) throw memory.refusal;
   const gpu = await adapter.requestDevice();
   try {
-    return await loadOnDevice(gpu, checkpoint, geometry, memory, engineConfig, context);
+    return await loadOnDevice(gpu, checkpoint, geometry, memory, engineConfig, context, init.namespace ?? "");
   } catch (error) {
     gpu.device.destroy();
     throw error;
@@ -102,24 +105,31 @@ async function loadOnDevice(
   memory: MemoryDivision,
   engineConfig: EngineConfig,
   context: LoadContext,
+  namespace: string,
 ): Promise<LoadedParts> {
-  const { config, tokenizer, chatTemplate, generation } = checkpoint;
+  const { config, layout, tokenizer, chatTemplate, generation } = checkpoint;
   // An f32 cache is asked for to be exact, so nothing else is rounded to f16 either.
   const best = { f16: gpu.f16 && geometry.dtype === "f16", subgroups: gpu.subgroups };
   const hostMemory = makeHostMemory(geometry, engineConfig);
+  const loadingStorage = hostMemory && engineConfig.useStorage ? context.loadPart("storage").catch(reasonOf) : null;
   const made = await makeRunner(gpu, best, checkpoint, geometry, memory, hostMemory, engineConfig, context);
   const { runner, numBlocks, weightsHash, verdict } = made;
   const { maxModelLen, weightBytes } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
-  const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, () => performance.now());
+  const fingerprint = kvFingerprint({ weightsHash, quantization: layout.quantization ?? null, config, geometry });
+  const part = await loadingStorage;
+  const warnings = typeof part === "string" ? [`KV is not kept beyond the page: ${part}`] : [];
+  const storage = part && typeof part !== "string" ? { ...part, namespace, fingerprint } : null;
+  const now = () => performance.now();
+  const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, now, storage);
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
-  const { bytes } = checkpoint.layout;
-  context.onProgress({ phase: "ready", loaded: bytes, total: bytes });
+  context.onProgress({ phase: "ready", loaded: layout.bytes, total: layout.bytes });
   return {
-    info: engineInfo(gpu, verdict, checkpoint, geometry, { numBlocks, maxModelLen, weightBytes }),
+    info: engineInfo(gpu, verdict, checkpoint, geometry, { numBlocks, maxModelLen, weightBytes }, warnings),
     scheduler: new Scheduler(schedulerOptions, offload ? [offload.connector] : []),
     schedulerOptions,
     engineConfig,
+    kvFingerprint: fingerprint,
     runner,
     geometry,
     offload,
@@ -241,6 +251,7 @@ function engineInfo(
   { files, config, layout, chatTemplate, generation }: Checkpoint,
   geometry: KvGeometry,
   { numBlocks, maxModelLen, weightBytes }: Pick<MemoryDivision, "numBlocks" | "maxModelLen" | "weightBytes">,
+  warnings: readonly string[],
 ): EngineInfo {
   return {
     modelId: files.modelId,
@@ -258,6 +269,7 @@ function engineInfo(
     features: verdict.variant,
     warnings: [
       ...verdict.warnings,
+      ...warnings,
       ...files.warnings,
       ...generation.unsupportedFields.map(
         (field) => `generation_config.json sets ${field}, which Cairn does not apply yet.`,

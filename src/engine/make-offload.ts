@@ -3,11 +3,24 @@ import { HostManager } from "../offload/host-manager";
 import { defaultHostBytes, HostMemory } from "../offload/host-memory";
 import { OffloadConnector } from "../offload/offload-connector";
 import { makeOffloadPolicy } from "../offload/offload-policy";
+import type { OpenStorage } from "../offload/storage/open-storage";
 import type { EngineConfig } from "../protocol/engine-config";
+import type { StoragePart } from "./lazy-parts";
+
+/** What a host tier needs of its memory. */
+export type OffloadMemory = Pick<HostMemory, "numSlots" | "reserve" | "slot" | "bytes">;
 
 export interface Offload {
   readonly connector: OffloadConnector;
-  readonly memory: HostMemory;
+  readonly memory: OffloadMemory;
+  readonly storage: OpenStorage | null;
+}
+
+/** What it takes to keep KV beyond the page. */
+export interface StorageParts extends StoragePart {
+  readonly namespace: string;
+  /** See kv-fingerprint.ts. */
+  readonly fingerprint: string;
 }
 
 /** Bytes of RAM that the host tier may take; 0 where it is switched off or its budget holds no chunk. */
@@ -28,29 +41,44 @@ function chunkBytes({ blocksPerChunk, pageBytes }: KvGeometry): number {
   return blocksPerChunk * pageBytes;
 }
 
-/** The scheduler's connector to a host tier over this memory. `numBlocks` is the GPU's pool. */
+/** The scheduler's connector to a host tier over this memory, and to a storage tier below it. `numBlocks` is the GPU's pool. */
 export function makeOffload(
-  memory: HostMemory,
+  memory: OffloadMemory,
   geometry: KvGeometry,
   numBlocks: number,
   engineConfig: EngineConfig,
   now: () => number,
+  storageParts: StorageParts | null = null,
 ): Offload {
-  const manager = new HostManager({
+  const host = new HostManager({
     numSlots: memory.numSlots,
     evictionPolicy: engineConfig.hostEvictionPolicy,
     storeThreshold: engineConfig.storeThreshold,
     reserveSlot: (slotId) => memory.reserve(slotId),
     now,
   });
+  const storage = storageParts && openStorageTier(storageParts, host, memory, geometry, engineConfig, now);
   const connector = new OffloadConnector({
     geometry,
     numBlocks,
-    manager,
+    manager: storage?.manager ?? host,
+    loadPolicy: engineConfig.loadPolicy,
     policy: makeOffloadPolicy(engineConfig.offloadPolicy),
     numStagingSlots: engineConfig.numStagingSlots,
     maxTransferBytesPerStep: engineConfig.maxTransferBytesPerStep,
     now,
   });
-  return { connector, memory };
+  return { connector, memory, storage };
+}
+
+function openStorageTier(
+  { openStorage, connect, namespace, fingerprint }: StorageParts,
+  host: HostManager,
+  slots: OffloadMemory,
+  geometry: KvGeometry,
+  { storageBytes, storageTtlMs }: EngineConfig,
+  now: () => number,
+): OpenStorage {
+  const limits = { chunkBytes: chunkBytes(geometry), maxBytes: storageBytes, ttlMs: storageTtlMs };
+  return openStorage({ host, slots, geometry, storageOptions: { namespace, fingerprint, ...limits }, connect, now });
 }

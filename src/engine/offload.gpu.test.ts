@@ -48,8 +48,8 @@ describe.skipIf(!gpu).each(MODES)("with KV in $kvDtype, $maxInFlightSteps steps 
   it("6 requests at once with a prefix that is in RAM load it once", async () => {
     const report = await scenarios.onePrefix(cases.COMMON_PREFIX, cases.SUFFIXES, 2, { maxInFlightSteps });
     expect(report.together).toEqual(report.alone);
-    const others = new Array(5).fill({ gpu: 64, host: 0 });
-    expect(report.found).toEqual([{ gpu: 0, host: 64 }, ...others]);
+    const others = new Array(5).fill({ gpu: 64, host: 0, storage: 0 });
+    expect(report.found).toEqual([{ gpu: 0, host: 64, storage: 0 }, ...others]);
     expect(report.numLoads).toBe(1);
     expect(report.bytesLoaded).toBe(report.prefixBytes);
     expect(report.numDeferrals).toBe(5);
@@ -116,7 +116,7 @@ describe.skipIf(!gpu)("with windows, one staging slot and KV in f32", () => {
     expect(end).toBe("aborted");
     expect(abortedIds).toEqual(goldenIds[0].slice(0, numIds));
     expect(nextIds).toEqual(goldenIds[0].slice(numIds + 1));
-    expect(found).toEqual({ gpu: 0, host: jobs[0].promptIds.length + numIds });
+    expect(found).toEqual({ gpu: 0, host: jobs[0].promptIds.length + numIds, storage: 0 });
   });
 
   it("a device that is lost in the midst of a load and a store ends everything", async () => {

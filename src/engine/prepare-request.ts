@@ -11,7 +11,7 @@ import type { EngineParts } from "./engine-parts";
  * `invalid_tokenizer` where they are its own tokenizer's, and `chat_template` where the messages cannot be rendered.
  */
 export function prepareRequest(request: GenerateRequest, parts: EngineParts): Request {
-  const { requestId, input, maxTokens, sampling, priority, usePrefixCache, cacheSalt } = request;
+  const { requestId, input, maxTokens, sampling, priority, usePrefixCache, cacheSalt, kvStore } = request;
   return new Request({
     requestId,
     promptTokenIds: encodePrompt(input, parts),
@@ -22,6 +22,7 @@ export function prepareRequest(request: GenerateRequest, parts: EngineParts): Re
     priority,
     usePrefixCache,
     cacheSalt,
+    store: kvStore,
   });
 }
 

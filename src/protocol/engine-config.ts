@@ -22,6 +22,14 @@ export interface EngineConfig {
   readonly storeThreshold: number;
   /** Which copies go first when the RAM is full. */
   readonly hostEvictionPolicy: "lru" | "arc";
+  /** Keep copies of KV blocks in IndexedDB, so that they outlive the page. Needs the copies in RAM. */
+  readonly useStorage: boolean;
+  /** Most bytes of KV there, of all models of the namespace; null: 2 GiB, or half of what is free if that is less. */
+  readonly storageBytes: number | null;
+  /** KV that nobody used for so many milliseconds is deleted there. */
+  readonly storageTtlMs: number;
+  /** Wait for KV that another tier has only as long as computing it would take, by what was measured, 2 s at most; or "always", up to 30 s. */
+  readonly loadPolicy: "auto" | "always";
   /** Most bytes of KV that one step moves between the GPU and RAM. */
   readonly maxTransferBytesPerStep: number;
   /** Copies to RAM that may be under way at once, each in a buffer of its own. */

@@ -1,18 +1,24 @@
 import type { PromptInput } from "./messages";
 
 /** Where KV is kept, fastest first. */
-export type KvTier = "gpu" | "host";
+export type KvTier = "gpu" | "host" | "storage";
+
+/** How far down KV may be kept that is computed for a request. */
+export type KvStore = "all" | "ram" | "none";
 
 /** Tokens of prompts by where their KV came from. */
 export interface TokensByTier {
   readonly gpu: number;
+  /** Loaded from RAM. */
   readonly host: number;
+  /** Loaded from IndexedDB. */
+  readonly storage: number;
 }
 
 /** What `engine.kv.prefetch` found, and where. */
 export interface PrefetchResult {
   readonly promptTokens: number;
-  /** `gpu`: was on the GPU already. `host`: was brought from RAM to the GPU. The rest is not cached. */
+  /** `gpu`: was on the GPU already. `host`, `storage`: was brought to the GPU from there. The rest is not cached. */
   readonly tokens: TokensByTier;
 }
 
@@ -20,6 +26,42 @@ export interface PrefetchRequest {
   readonly requestId: string;
   readonly input: PromptInput;
   readonly cacheSalt: string | null;
+}
+
+/** What went wrong with the storage tier. */
+export interface KvStorageFault {
+  /** "unavailable", "timeout", "quota", "closed", "corrupt", "worker" or "unknown". */
+  readonly code: string;
+  readonly message: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** What the storage tier holds and did. */
+export interface KvStorageStats {
+  /**
+   * "starting": not opened yet. "readOnly": the browser gives no more room; it is tried again later. "off": KV is kept in RAM
+   * only, for the reason that `lastFault` tells.
+   */
+  readonly state: "starting" | "ready" | "readOnly" | "off";
+  /** Chunks of this model. */
+  readonly numChunks: number;
+  /** KV of this model that outlives the page. */
+  readonly durableBytes: number;
+  /** KV that is on its way there, or waits for its turn. */
+  readonly notYetDurableBytes: number;
+  /** Of all models of the namespace. */
+  readonly usedBytes: number;
+  readonly maxBytes: number;
+  /** Since midnight, UTC: what the disk has had to write. */
+  readonly bytesWrittenToday: number;
+  /** Chunks that came back to RAM. */
+  readonly numPromoted: number;
+  /** Chunks that were to come back and did not: gone, or not to be believed. */
+  readonly numFailed: number;
+  /** Chunks that were not written: RAM or the queue had no more room for them before their turn. */
+  readonly numDropped: number;
+  readonly lastFault: KvStorageFault | null;
 }
 
 /**
@@ -51,6 +93,8 @@ export interface KvStats {
     readonly numReusedAfterEviction: number;
     readonly meanEvictToReuseMs: number | null;
   } | null;
+  /** Null where KV is not kept beyond the page. */
+  readonly storage: KvStorageStats | null;
   /** Tokens of admitted requests: computed in steps, or found. */
   readonly tokens: TokensByTier & { readonly computed: number };
   readonly loads: {

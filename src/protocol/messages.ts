@@ -1,6 +1,6 @@
 import type { SamplingParams } from "../sampling/sampling-params";
 import type { WireError } from "../util/errors";
-import type { KvStats, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "./kv-messages";
+import type { KvStats, KvStore, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "./kv-messages";
 import type { MemoryPlan } from "./memory-plan";
 
 /** What the page may set about the device. */
@@ -38,6 +38,8 @@ export interface EngineInit {
   readonly quantization?: Quantization;
   readonly kvCacheBytes?: number;
   readonly adapter?: AdapterOptions;
+  /** Of the KV that is kept beyond the page; see createEngine. */
+  readonly namespace?: string;
   /** Overrides of EngineConfig (engine/engine-config.ts), checked by name there. */
   readonly engine?: Readonly<Record<string, unknown>>;
 }
@@ -105,6 +107,8 @@ export interface GenerateRequest {
   readonly usePrefixCache: boolean;
   /** KV is shared only among requests of the same salt; null is a salt of its own. */
   readonly cacheSalt: string | null;
+  /** How far down its KV may be kept; all tiers unless given. */
+  readonly kvStore?: KvStore;
 }
 
 export type FinishReason = "stop" | "length";
@@ -163,7 +167,7 @@ export type GenerateCommand = { readonly kind: "abort" };
 export const ENGINE_WORKER_NAME = "cairn-engine";
 
 /** Parts of the engine that are loaded only where they are needed; scripts/worker-source-plugin.ts makes a script of each. */
-export type PartName = "selfTest" | "quantization" | "profiler";
+export type PartName = "selfTest" | "quantization" | "profiler" | "storage";
 
 /** Resolves with the text of a part's script. */
 export type PartSource = (name: PartName) => Promise<string>;
@@ -188,6 +192,7 @@ export interface EngineWorkerApi {
   generate(request: GenerateRequest, port: MessagePort): Promise<void>;
   kvStats(): Promise<KvStats>;
   kvClear(tiers: readonly KvTier[]): Promise<void>;
+  kvFlush(): Promise<void>;
   kvPrefetch(request: PrefetchRequest): Promise<PrefetchResult>;
   /** Ends every request with code `disposed`, frees the device. Idempotent. */
   dispose(): Promise<void>;

@@ -1,6 +1,6 @@
 import { Engine } from "../engine/engine";
 import type { LoadedParts } from "../engine/load-engine";
-import { makeOffload } from "../engine/make-offload";
+import { makeOffload, type OffloadMemory, type StorageParts } from "../engine/make-offload";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
 import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { Scheduler } from "../scheduler/scheduler";
@@ -14,17 +14,25 @@ export interface OpenEngine {
   readonly scheduler: Scheduler;
   /** What was submitted, in order. */
   readonly steps: readonly SchedulerOutput[];
+  /** Nothing is read from storage any more, nor written. */
+  closeStorage(): void;
 }
 
 /**
- * Another engine over the same runner: empty caches on all tiers, and these settings. The others must be idle, see `untilIdle`.
- * Without the prefix cache nothing is offloaded.
+ * Another engine over the same runner: empty caches on all tiers but storage, where there is one, and these settings. The others
+ * must be idle, see `untilIdle`. Without the prefix cache nothing is offloaded.
  */
-export function engineOver(parts: LoadedParts, options: Partial<SchedulerOptions> = {}): OpenEngine {
+export function engineOver(
+  parts: LoadedParts,
+  options: Partial<SchedulerOptions> = {},
+  storage: StorageParts | null = null,
+  numHostSlots = Number.POSITIVE_INFINITY,
+): OpenEngine {
   const schedulerOptions = { ...parts.schedulerOptions, ...options };
   const { geometry, numBlocks, usePrefixCache } = schedulerOptions;
-  const memory = usePrefixCache ? (parts.offload?.memory ?? null) : null;
-  const offload = memory && makeOffload(memory, geometry, numBlocks, parts.engineConfig, () => performance.now());
+  const memory = usePrefixCache && parts.offload ? firstSlots(parts.offload.memory, numHostSlots) : null;
+  const now = () => performance.now();
+  const offload = memory && makeOffload(memory, geometry, numBlocks, parts.engineConfig, now, storage);
   const scheduler = new Scheduler(schedulerOptions, offload ? [offload.connector] : []);
   const steps: SchedulerOutput[] = [];
   const runner = {
@@ -34,15 +42,38 @@ export function engineOver(parts: LoadedParts, options: Partial<SchedulerOptions
     },
     dispose: () => parts.runner.dispose(),
   };
-  return { engine: new Engine({ ...parts, scheduler, runner, offload }), scheduler, steps };
+  const closeStorage = () => offload?.storage?.executor.close();
+  return { engine: new Engine({ ...parts, scheduler, runner, offload }), scheduler, steps, closeStorage };
+}
+
+/** A memory of fewer slots. */
+function firstSlots(memory: OffloadMemory, numSlots: number): OffloadMemory {
+  return {
+    numSlots: Math.min(numSlots, memory.numSlots),
+    reserve: (slotId) => memory.reserve(slotId),
+    slot: (slotId) => memory.slot(slotId),
+    get bytes() {
+      return memory.bytes;
+    },
+  };
 }
 
 const IDLE_TIMEOUT_MS = 30_000;
 
 /** A request's last event may come while a step in flight still holds tokens of it. Rejects for an engine that failed. */
-export async function untilIdle(scheduler: Scheduler): Promise<void> {
+export function untilIdle(scheduler: Scheduler): Promise<void> {
+  return until(() => !scheduler.hasUnfinished);
+}
+
+/** Until no step is in flight and no request is there; KV may be under way to other tiers. */
+export function untilAllEnded(scheduler: Scheduler): Promise<void> {
+  const numThere = () => scheduler.numWaiting + scheduler.numRunning + scheduler.numLoading;
+  return until(() => scheduler.numInFlightSteps + numThere() === 0);
+}
+
+async function until(isSo: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + IDLE_TIMEOUT_MS;
-  while (scheduler.hasUnfinished) {
+  while (!isSo()) {
     if (performance.now() > deadlineMs) throw new Error("an engine did not become idle");
     await new Promise((resolve) => setTimeout(resolve));
   }

@@ -53,7 +53,13 @@ export class FakeEngine implements ServedEngine {
   readonly aborted: string[] = [];
   readonly cleared: (readonly KvTier[])[] = [];
   readonly prefetches: PrefetchRequest[] = [];
-  prefetch: () => Promise<PrefetchResult> = async () => ({ promptTokens: 40, tokens: { gpu: 16, host: 16 } });
+  prefetch: () => Promise<PrefetchResult> = async () => ({
+    promptTokens: 40,
+    tokens: { gpu: 16, host: 8, storage: 8 },
+  });
+  /** Resolves flushes; unless set they resolve at once. */
+  flush: () => Promise<void> = async () => {};
+  numFlushes = 0;
   numDisposals = 0;
   readonly #sinks = new Map<string, Sink>();
   readonly #onRequest: (engine: FakeEngine, request: GenerateRequest) => void;
@@ -79,6 +85,11 @@ export class FakeEngine implements ServedEngine {
 
   async kvClear(tiers: readonly KvTier[]): Promise<void> {
     this.cleared.push(tiers);
+  }
+
+  async kvFlush(): Promise<void> {
+    this.numFlushes++;
+    await this.flush();
   }
 
   kvPrefetch(request: PrefetchRequest): Promise<PrefetchResult> {

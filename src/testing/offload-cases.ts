@@ -53,9 +53,9 @@ export const SUFFIXES = Array.from({ length: 6 }, (_, i) => TEXT.slice(200 + 10 
 export const KV_CALLS_PROMPT = TEXT.slice(300, 369);
 
 const [NOTHING, ON_GPU, IN_RAM] = [
-  { gpu: 0, host: 0 },
-  { gpu: 64, host: 0 },
-  { gpu: 0, host: 64 },
+  { gpu: 0, host: 0, storage: 0 },
+  { gpu: 64, host: 0, storage: 0 },
+  { gpu: 0, host: 64, storage: 0 },
 ];
 
 /** What OffloadScenarios.kvCalls over it is told, with 3 tokens generated a request. */
@@ -63,7 +63,7 @@ export const KV_CALLS_FOUND = {
   prefetches: [NOTHING, ON_GPU, IN_RAM, ON_GPU, NOTHING],
   found: [NOTHING, ON_GPU, IN_RAM, NOTHING],
   /** Of 69 + 3 - 1 tokens that each of the four fed, those that it did not find. */
-  tokens: { computed: 4 * 71 - 2 * 64, gpu: 64, host: 64 },
+  tokens: { computed: 4 * 71 - 2 * 64, gpu: 64, host: 64, storage: 0 },
 };
 
 /** Windows of 32, which make chunks of one block, in one full and two sliding groups. */

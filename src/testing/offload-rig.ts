@@ -1,11 +1,19 @@
 import { type LoadedParts, loadEngineParts } from "../engine/load-engine";
+import type { StorageParts } from "../engine/make-offload";
 import type { KvKey } from "../kv/chunk";
 import type { EngineConfig } from "../protocol/engine-config";
 import type { PrefetchResult, TokensByTier } from "../protocol/kv-messages";
-import type { EngineInit, GenerateEvent } from "../protocol/messages";
+import type { EngineInit, GenerateEvent, GenerateRequest } from "../protocol/messages";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
-import { engineOver, type GreedyOutcome, generateGreedy, type OpenEngine, untilIdle } from "./engine-over";
+import {
+  engineOver,
+  type GreedyOutcome,
+  generateGreedy,
+  type OpenEngine,
+  untilAllEnded,
+  untilIdle,
+} from "./engine-over";
 import { loadPart } from "./lazy-parts";
 import { logitRows } from "./logit-rows";
 import { WatchedGpu } from "./watched-gpu";
@@ -17,7 +25,7 @@ export interface Answer extends GreedyOutcome {
   readonly logits: readonly Float32Array[];
 }
 
-export interface AskOptions {
+export interface AskOptions extends Pick<Partial<GenerateRequest>, "kvStore" | "cacheSalt"> {
   /** A new one unless given. */
   readonly requestId?: string;
   readonly onEvent?: (event: GenerateEvent) => void;
@@ -27,13 +35,19 @@ export interface RigEngine extends OpenEngine {
   ask(promptIds: readonly number[], maxTokens: number, options?: AskOptions): Promise<Answer>;
   /** Until all is done, stores included; then its books must be in order. */
   rest(): Promise<void>;
+  /** Ends it as a page is closed: what is on its way to storage is lost. No request may wait for storage. */
+  end(): Promise<void>;
 }
 
 /** How an engine of a rig differs from the one that was loaded. */
 export interface RigOptions extends Partial<SchedulerOptions> {
   /** A step lands only when its stores have ended, as on a device where computing takes longer than a map. */
   readonly landsAfterStores?: boolean;
-  readonly config?: Partial<Pick<EngineConfig, "maxTransferBytesPerStep" | "offloadPolicy">>;
+  readonly config?: Partial<EngineConfig>;
+  /** Slots in RAM; those of the loaded engine unless given. */
+  readonly numHostSlots?: number;
+  /** None unless given. */
+  readonly storage?: StorageParts;
 }
 
 /** Several engines with offload, one after the other over one device, with their logits and the host's bytes in sight. */
@@ -71,12 +85,13 @@ export class OffloadRig {
   }
 
   /** With empty caches on all tiers. The engines before must be at rest. */
-  engine({ landsAfterStores = false, config, ...options }: RigOptions = {}): RigEngine {
+  engine({ landsAfterStores = false, config, numHostSlots, storage, ...options }: RigOptions = {}): RigEngine {
     const parts = { ...this.parts, engineConfig: { ...this.parts.engineConfig, ...config } };
-    const open = engineOver(landsAfterStores ? withSlowSteps(parts) : parts, options);
-    const ask: RigEngine["ask"] = async (promptIds, maxTokens, { requestId = crypto.randomUUID(), onEvent } = {}) => {
+    const open = engineOver(landsAfterStores ? withSlowSteps(parts) : parts, options, storage, numHostSlots);
+    const ask: RigEngine["ask"] = async (promptIds, maxTokens, options = {}) => {
+      const { requestId = crypto.randomUUID(), onEvent, ...fields } = options;
       let found: TokensByTier | null = null;
-      const outcome = await generateGreedy(open.engine, promptIds, { requestId, maxTokens }, (event) => {
+      const outcome = await generateGreedy(open.engine, promptIds, { requestId, maxTokens, ...fields }, (event) => {
         if (event.kind === "done") found = event.usage.cachedTokensByTier;
         onEvent?.(event);
       });
@@ -88,7 +103,11 @@ export class OffloadRig {
       await untilIdle(open.scheduler);
       open.scheduler.checkIntegrity();
     };
-    return { ...open, ask, rest };
+    const end = async () => {
+      await untilAllEnded(open.scheduler);
+      open.closeStorage();
+    };
+    return { ...open, ask, rest, end };
   }
 
   /** What the host tier's slots hold of all that these steps stored and nothing stored later has overwritten. */

@@ -143,7 +143,9 @@ describe("EngineService", () => {
     expect(await stats).toEqual(SAMPLE_KV_STATS);
     await service.kvClear(["host"]);
     expect(engine.cleared).toEqual([["host"]]);
-    expect(await service.kvPrefetch(PREFETCH)).toEqual({ promptTokens: 40, tokens: { gpu: 16, host: 16 } });
+    await service.kvFlush();
+    expect(engine.numFlushes).toBe(1);
+    expect(await service.kvPrefetch(PREFETCH)).toEqual({ promptTokens: 40, tokens: { gpu: 16, host: 8, storage: 8 } });
     expect(engine.prefetches).toEqual([PREFETCH]);
     engine.prefetch = () => Promise.reject(new CairnError("context_length_exceeded", "too long"));
     await expect(service.kvPrefetch(PREFETCH)).rejects.toMatchObject({ code: "context_length_exceeded" });

@@ -20,6 +20,7 @@ export interface ServedEngine {
   abort(requestId: string): void;
   kvStats(): KvStats;
   kvClear(tiers: readonly KvTier[]): Promise<void>;
+  kvFlush(): Promise<void>;
   kvPrefetch(request: PrefetchRequest): Promise<PrefetchResult>;
   dispose(): void;
 }
@@ -96,6 +97,10 @@ export class EngineService<Device> implements EngineWorkerApi {
 
   async kvClear(tiers: readonly KvTier[]): Promise<void> {
     await (await this.#ready()).kvClear(tiers);
+  }
+
+  async kvFlush(): Promise<void> {
+    await (await this.#ready()).kvFlush();
   }
 
   async kvPrefetch(request: PrefetchRequest): Promise<PrefetchResult> {

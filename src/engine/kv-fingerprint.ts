@@ -1,0 +1,27 @@
+import type { KvGeometry } from "../kv/geometry";
+import type { ModelConfig } from "../models/config";
+import type { Quantization } from "../protocol/messages";
+import { bytesToHex, sha256 } from "../util/sha256";
+
+/** Raised when a kernel changes what it writes to the KV cache for the same tokens. */
+const KV_REVISION = 1;
+/** Raised when quantizing makes other numbers of the same weights. */
+const QUANTIZATION_REVISION = 1;
+
+export interface KvOrigin {
+  /** See loader/weights-hash.ts. */
+  readonly weightsHash: string;
+  readonly quantization: Quantization | null;
+  readonly config: ModelConfig;
+  readonly geometry: KvGeometry;
+}
+
+/**
+ * Names all that the bytes of KV depend on beside the tokens: 128 bits of SHA-256, in hex. What does not reach K or V is in it as
+ * well (the whole config): a hit lost is a prompt computed once more, a wrong hit is a wrong answer.
+ */
+export function kvFingerprint({ weightsHash, quantization, config, geometry }: KvOrigin): string {
+  const weights = quantization === null ? [weightsHash] : [weightsHash, quantization, QUANTIZATION_REVISION];
+  const text = JSON.stringify([KV_REVISION, weights, config, geometry]);
+  return bytesToHex(sha256(new TextEncoder().encode(text))).slice(0, 32);
+}
