@@ -40,6 +40,20 @@ try {
       "load MB/s": round(result.loadMegabytesPerSecond),
     })),
   );
+  const { storage } = report;
+  console.table([
+    {
+      "stored prompt, tokens": storage.promptTokens,
+      "record, bytes": storage.chunkBytes,
+      "stored, bytes": storage.storedBytes,
+      "store MB/s": round(storage.storeMegabytesPerSecond),
+      "raw write MB/s": round(storage.rawWriteMegabytesPerSecond),
+      "restore MB/s": round(storage.restoreMegabytesPerSecond),
+      "raw read MB/s": round(storage.rawReadMegabytesPerSecond),
+      "TTFT computed, ms": round(storage.coldTtftMs),
+      "TTFT stored, ms": round(storage.storedTtftMs),
+    },
+  ]);
   console.log(JSON.stringify(report));
 } finally {
   await browser.close();

@@ -11,6 +11,7 @@ export const ABLATIONS: readonly Ablation[] = [
   { name: "one step in flight", options: { engine: { maxInFlightSteps: 1 } } },
   { name: "no prefix cache", options: { engine: { usePrefixCache: false } } },
   { name: "nothing kept in RAM", options: { engine: { useHostCache: false } } },
+  { name: "nothing kept in storage", options: { engine: { useStorage: false } } },
   { name: "norms not fused", options: { engine: { useFusedNorm: false } } },
   { name: "no GEMV", options: { engine: { useGemvUpToTokens: 0 } } },
   { name: "no subgroups", options: { engine: { useSubgroups: false } } },

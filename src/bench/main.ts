@@ -1,10 +1,13 @@
 import { ABLATIONS } from "./ablations";
 import { type BenchResult, type BenchSizes, runAblation } from "./serving-bench";
+import { benchStorage, type StorageBenchResult } from "./storage-bench";
 
 declare global {
   interface Window {
     /** Set when the benchmark ended: its report, or why it failed. */
-    benchReport?: { readonly sizes: BenchSizes; readonly results: readonly BenchResult[] } | { readonly error: string };
+    benchReport?:
+      | { readonly sizes: BenchSizes; readonly results: readonly BenchResult[]; readonly storage: StorageBenchResult }
+      | { readonly error: string };
   }
 }
 
@@ -49,6 +52,26 @@ function cells(result: BenchResult, baseline: BenchResult): string[] {
   return [result.name, ...values(result).map((value) => value.toFixed(1)), ratios.join(" / ")];
 }
 
+function showStorage(result: StorageBenchResult): void {
+  const { coldTtftMs, storedTtftMs, storeMegabytesPerSecond, restoreMegabytesPerSecond } = result;
+  const { rawWriteMegabytesPerSecond, rawReadMegabytesPerSecond } = result;
+  const share = (part: number, whole: number) => `${part.toFixed(1)} of ${whole.toFixed(1)} MB/s`;
+  addRow(
+    ["storage", "TTFT after a restart, computed / stored, ms", "store, of raw", "restore, of raw", "record kB"],
+    "th",
+  );
+  addRow(
+    [
+      `${result.promptTokens} tokens`,
+      `${coldTtftMs.toFixed(0)} / ${storedTtftMs.toFixed(0)}`,
+      share(storeMegabytesPerSecond, rawWriteMegabytesPerSecond),
+      share(restoreMegabytesPerSecond, rawReadMegabytesPerSecond),
+      (result.chunkBytes / 1000).toFixed(0),
+    ],
+    "td",
+  );
+}
+
 async function run(): Promise<void> {
   addRow(COLUMNS, "th");
   const results: BenchResult[] = [];
@@ -57,10 +80,13 @@ async function run(): Promise<void> {
     results.push(await runAblation(model, ablation, sizes));
     addRow(cells(results[results.length - 1], results[0]), "td");
   }
+  say("Running: storage");
+  const storage = await benchStorage(model, number("stored", 2000), sizes.repeats);
   say(
     `Done. Prompts of ${sizes.promptTokens} tokens, ${sizes.outputTokens} tokens out, batch of ${sizes.concurrency}.`,
   );
-  window.benchReport = { sizes, results };
+  showStorage(storage);
+  window.benchReport = { sizes, results, storage };
 }
 
 run().catch((error: unknown) => {
