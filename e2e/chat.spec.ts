@@ -80,7 +80,12 @@ test("stop keeps what was said, and the chat goes on beside the KV cache's table
   await expect.poll(() => kvNumber(page, "Found on the GPU")).toBeGreaterThan(0);
   await expect.poll(() => kvNumber(page, "Cached")).toBeGreaterThan(0);
 
-  await page.getByRole("button", { name: "Clear" }).click();
+  await expect(page.getByRole("list", { name: "Numbers of this answer" }).last()).toContainText("on the GPU");
+  await expect(page.getByRole("row", { name: "State ready" })).toBeVisible();
+  await page.getByRole("button", { name: "Clear storage" }).click();
+  await expect(page.getByRole("row", { name: "Durable, this model 0.0 MB" })).toBeVisible();
+  expect(await kvNumber(page, "Cached")).toBeGreaterThan(0);
+  await page.getByRole("button", { name: "Clear all" }).click();
   await expect.poll(() => kvNumber(page, "Cached")).toBe(0);
   await page.getByRole("button", { name: "KV cache" }).click();
   await expect(page.getByRole("table", { name: "KV cache" })).toHaveCount(0);

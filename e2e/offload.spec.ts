@@ -75,7 +75,10 @@ async function findsPrefixes(page: Page): Promise<void> {
       suffixes: SUFFIXES,
     });
     expect(report.together).toEqual(report.alone);
-    expect(report.found).toEqual([{ gpu: 0, host: 32 }, ...new Array(5).fill({ gpu: 32, host: 0 })]);
+    expect(report.found).toEqual([
+      { gpu: 0, host: 32, storage: 0 },
+      ...new Array(5).fill({ gpu: 32, host: 0, storage: 0 }),
+    ]);
     expect(report).toMatchObject({ numLoads: 1, bytesLoaded: report.prefixBytes, numDeferrals: 5 });
   });
 
@@ -126,7 +129,10 @@ async function standsTrials(page: Page): Promise<void> {
     const { end, abortedIds, nextIds, found } = await page.evaluate(run, [job, numIds] as const);
     expect(abortedIds).toEqual(goldenIds[0].slice(0, numIds));
     expect(nextIds).toEqual(goldenIds[0].slice(numIds + 1));
-    expect({ end, found }).toEqual({ end: "aborted", found: { gpu: 0, host: job.promptIds.length + numIds } });
+    expect({ end, found }).toEqual({
+      end: "aborted",
+      found: { gpu: 0, host: job.promptIds.length + numIds, storage: 0 },
+    });
   });
 
   await test.step("a device that is lost in the midst of a load and a store ends everything", async () => {
