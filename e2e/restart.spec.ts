@@ -65,7 +65,7 @@ async function start(page: Page, namespace: string, template: string | null = nu
       globalThis.engine = await cairn.createEngine({
         model: files,
         namespace,
-        engine: { loadPolicy: "always", useSelfTest: false },
+        engine: { loadPolicy: "always", useSelfTest: false, useGemvUpToTokens: 1 },
       });
     },
     { model: MODEL, namespace, template },
