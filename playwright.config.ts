@@ -5,7 +5,8 @@ import { findBrowser } from "./scripts/find-browser.mjs";
 export default defineConfig({
   testDir: "e2e",
   testMatch: "**/*.spec.ts",
-  workers: 1,
+  // An engine that starts compiles its shaders on one core, one after the other: two files at a time use two.
+  workers: 2,
   timeout: 180_000,
   expect: { timeout: 120_000 },
   forbidOnly: Boolean(process.env.CI),
