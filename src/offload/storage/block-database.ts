@@ -74,16 +74,20 @@ export async function inTransaction<T>(
   }
 }
 
-/** Ends a transaction that failed. Its requests may only say that it was aborted; then it says itself why. */
+/**
+ * Ends a transaction that failed. Its requests may only say that it was aborted; then it says itself why. In Chromium some of them
+ * say nothing at all where there was no room for the commit.
+ */
 async function reasonOf(tx: WriteTransaction, requests: Promise<unknown>[], error: unknown): Promise<unknown> {
+  const reasons = [error];
+  const ends = [...requests, tx.done].map((end) => end.catch((reason) => reasons.push(reason)));
   try {
     tx.abort();
   } catch {
     // It has ended by itself.
   }
-  const ends = await Promise.allSettled([...requests, tx.done]);
-  const reasons = [tx.error, error, ...ends.map((end) => (end.status === "rejected" ? end.reason : null))];
-  return reasons.find((reason) => reason && nameOf(reason) !== "AbortError") ?? error;
+  await ends.at(-1);
+  return [tx.error, ...reasons].find((reason) => reason && nameOf(reason) !== "AbortError") ?? error;
 }
 
 export async function deleteRecords(db: BlockDatabase, keys: readonly RecordKey[]): Promise<void> {

@@ -4,6 +4,7 @@ import { promised } from "./block-store.fixture";
 const error = (name: string, message = "injected") => new DOMException(message, name);
 
 interface FakeTransaction extends IDBTransaction {
+  readonly _requests: unknown[];
   _execRequestAsync(work: { source: IDBObjectStore; operation: () => never }): IDBRequest;
   _abort(name: string): void;
 }
@@ -22,13 +23,21 @@ export function failRequests(method: "put" | "get" | "delete", name: string, tim
   });
 }
 
-/** The next commits are aborts with an error of the transaction. */
-export function failCommits(name: string, times = 1): void {
+/**
+ * The next commits are aborts with an error of the transaction. Without answers its requests hear nothing of it, as in Chromium when
+ * there is no more room.
+ */
+export function failCommits(name: string, times = 1, { hasAnswers = true } = {}): void {
   const { commit } = IDBTransaction.prototype;
   let left = times;
   vi.spyOn(IDBTransaction.prototype, "commit").mockImplementation(function (this: IDBTransaction) {
-    if (left-- <= 0) commit.call(this);
-    else (this as FakeTransaction)._abort(name);
+    if (left-- <= 0) {
+      commit.call(this);
+      return;
+    }
+    const tx = this as FakeTransaction;
+    if (!hasAnswers) tx._requests.length = 0;
+    tx._abort(name);
   });
 }
 

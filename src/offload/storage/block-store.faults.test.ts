@@ -30,6 +30,10 @@ const keys = (count: number) => Array.from({ length: count }, (_, i) => `0/${Str
 describe.each([
   { where: "at a put", fail: (times: number) => failRequests("put", "QuotaExceededError", times) },
   { where: "at the commit", fail: (times: number) => failCommits("QuotaExceededError", times) },
+  {
+    where: "at the commit, and not by its requests",
+    fail: (times: number) => failCommits("QuotaExceededError", times, { hasAnswers: false }),
+  },
 ])("no more room, told $where", ({ where, fail }) => {
   test("once: what was used longest ago goes until 80 % are left, and the write is tried again", async () => {
     const { store } = await openStore();
