@@ -4,7 +4,7 @@ import type { HostSlots } from "../transfer-job";
 import type { StorageOptions } from "./storage-api";
 import type { StorageBooks } from "./storage-books";
 import type { StorageConnection } from "./storage-connection";
-import { StorageOpExecutor } from "./storage-executor";
+import { type StorageDeadlines, StorageOpExecutor } from "./storage-executor";
 import { TieredManager } from "./tiered-manager";
 
 export interface OpenStorageOptions {
@@ -17,6 +17,8 @@ export interface OpenStorageOptions {
   readonly connect: () => StorageConnection;
   /** A clock in milliseconds. */
   readonly now: () => number;
+  /** Those of the executor, unless given. */
+  readonly deadlines?: StorageDeadlines;
 }
 
 /** RAM and storage: their books, and what carries out what the books want. */
@@ -28,8 +30,9 @@ export interface OpenStorage {
 }
 
 /** Begins to open the store; until it is open the tier says of nothing that it is not there. Never throws for a store that fails. */
-export function openStorage({ host, slots, geometry, storageOptions, connect, now }: OpenStorageOptions): OpenStorage {
-  const executor = new StorageOpExecutor({ connect, storageOptions, slots, now });
+export function openStorage(options: OpenStorageOptions): OpenStorage {
+  const { host, slots, geometry, storageOptions, connect, now, deadlines } = options;
+  const executor = new StorageOpExecutor({ connect, storageOptions, slots, now, ...deadlines });
   const { blocksPerChunk, groups } = geometry;
   const { chunkBytes } = storageOptions;
   const manager = new TieredManager({ host, executor, numGroups: groups.length, blocksPerChunk, chunkBytes, now });

@@ -12,14 +12,18 @@ const OPEN_DEADLINE_MS = 2_000;
 const CALL_DEADLINE_MS = 10_000;
 const QUOTA_RETRY_MS = 600_000;
 
-export interface StorageExecutorOptions {
+/** How long the store is waited for. */
+export interface StorageDeadlines {
+  readonly openDeadlineMs?: number;
+  readonly callDeadlineMs?: number;
+}
+
+export interface StorageExecutorOptions extends StorageDeadlines {
   /** Starts a store; called once more where the first is lost. May throw. */
   readonly connect: () => StorageConnection;
   readonly storageOptions: StorageOptions;
   readonly slots: HostSlots;
   readonly now: () => number;
-  readonly openDeadlineMs?: number;
-  readonly callDeadlineMs?: number;
   /** After a write for which the browser had no room, none is tried for so long. */
   readonly quotaRetryMs?: number;
 }
