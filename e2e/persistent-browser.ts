@@ -40,7 +40,37 @@ export class Profile {
     }
   }
 
+  /** Runs a browser until `use` calls `kill`, which ends all its processes at once by SIGKILL. Resolves when it is gone. */
+  async visitUntilKilled(use: (context: BrowserContext, kill: () => void) => Promise<void>): Promise<void> {
+    const context = await this.launch();
+    const isGone = new Promise<void>((resolve) => context.once("close", () => resolve()));
+    const processIds = await processIdsOf(context);
+    let isKilled = false;
+    const kill = () => {
+      if (!isKilled) for (const id of processIds) process.kill(id, "SIGKILL");
+      isKilled = true;
+    };
+    try {
+      await use(context, kill);
+    } catch (error) {
+      if (!isKilled) throw error;
+    } finally {
+      if (!isKilled) await context.close();
+    }
+    if (!isKilled) throw new Error("the browser was not killed");
+    await isGone;
+  }
+
   async delete(): Promise<void> {
     await rm(this.dir, { recursive: true, force: true });
   }
+}
+
+/** Those that the browser has now; a page's workers live in one of them. */
+async function processIdsOf(context: BrowserContext): Promise<readonly number[]> {
+  const browser = context.browser();
+  if (!browser) throw new Error("the browser cannot be asked for its processes");
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  return processInfo.map(({ id }) => id);
 }

@@ -1,6 +1,7 @@
 import type { StorageParts } from "../engine/make-offload";
 import { openStorage } from "../offload/storage/open-storage";
 import type { StorageConnection } from "../offload/storage/storage-connection";
+import type { StorageDeadlines } from "../offload/storage/storage-executor";
 import type { KvStats, KvStore, PrefetchResult, TokensByTier } from "../protocol/kv-messages";
 import type { EngineInit } from "../protocol/messages";
 import { type Answer, OffloadRig, prefetch, type RigEngine, type RigOptions } from "./offload-rig";
@@ -22,6 +23,7 @@ export interface SessionOptions extends Omit<RigOptions, "storage"> {
   readonly namespace: string;
   /** Another fingerprint than that of the model that was loaded. */
   readonly fingerprint?: string;
+  readonly deadlines?: StorageDeadlines;
 }
 
 /** Requests wait for storage as long as it takes. */
@@ -50,10 +52,16 @@ export class StorageScenarios {
     namespace,
     fingerprint = this.#rig.parts.kvFingerprint,
     config,
+    deadlines,
     ...options
   }: SessionOptions): Promise<void> {
     await this.end();
-    const storage: StorageParts = { openStorage, connect: this.#connect, namespace, fingerprint };
+    const storage: StorageParts = {
+      openStorage: (options) => openStorage({ ...options, deadlines }),
+      connect: this.#connect,
+      namespace,
+      fingerprint,
+    };
     this.#session = this.#rig.engine({ ...options, config: { ...PATIENT, ...config }, storage });
   }
 
@@ -107,6 +115,16 @@ export class StorageScenarios {
   /** Until nothing is under way; then the books must be in order. */
   rest(): Promise<void> {
     return this.#engine.rest();
+  }
+
+  /** Of the model that was loaded. */
+  get fingerprint(): string {
+    return this.#rig.parts.kvFingerprint;
+  }
+
+  get chunkBytes(): number {
+    const { blocksPerChunk, pageBytes } = this.#rig.parts.geometry;
+    return blocksPerChunk * pageBytes;
   }
 
   get chunkTokens(): number {
