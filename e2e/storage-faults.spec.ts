@@ -17,9 +17,6 @@ import { withTestPage } from "./test-page";
 
 /** For what does not answer. The browser is given time to open its database. */
 const DEADLINES = { callDeadlineMs: 1000, openDeadlineMs: 20_000 };
-/** In bytes: its chunks, and less than one more. */
-const ROOM_FOR_PROMPT = 225_000;
-
 test("whatever happens to storage, requests are answered with the ids of computing them, and stats() says what it was", async ({
   page,
   context,
@@ -79,10 +76,10 @@ async function findsPrefixes(session: StorageSession): Promise<void> {
     await session.start({ namespace: "long" });
     expect(await session.ask(long)).toEqual(NOWHERE);
     await session.flush();
-    // Half of 18 slots, for chunks of three groups.
-    await session.start({ namespace: "long", numHostSlots: 18 });
+    // Promotions may hold half of them: six chunks, of three groups, two of which need no more than their windows.
+    await session.start({ namespace: "long", numHostSlots: 12 });
     const loaded = (await session.ask(long))?.storage ?? 0;
-    expect(loaded).toBeGreaterThanOrEqual(NUM_STORED);
+    expect(loaded).toBeGreaterThan(0);
     expect(loaded).toBeLessThan(160);
     await session.rest();
   });
@@ -264,21 +261,35 @@ async function standsLostWorker(session: StorageSession): Promise<void> {
   await page.evaluate(() => window.storagePage.stores.useStores("sound"));
 }
 
+/** Comes before all that is written: Chromium remembers for half a minute how much room there was. */
 async function standsNoRoom(session: StorageSession, cdp: CDPSession): Promise<void> {
   const namespace = "room";
   const { page } = session;
   const origin = new URL(page.url()).origin;
-  await test.step("the browser has no room for a commit: what is read first stays, and nothing more is written", async () => {
-    const { usage = 0 } = await page.evaluate(() => navigator.storage.estimate());
-    // Chromium remembers for a while how much room there is: it must be too little for another chunk.
-    await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: usage + ROOM_FOR_PROMPT });
-    await session.seed(namespace);
+
+  await test.step("the browser has no room for any commit", async () => {
     await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1 });
+    await session.start({ namespace });
+    expect(await session.ask(PROMPT)).toEqual(NOWHERE);
+    await session.flush();
+    const expected = afterFault("readOnly", "quota", { numDropped: NUM_CHUNKS, numChunks: 0 });
+    expect(await session.storage()).toMatchObject(expected);
+    await session.forget();
+    expect(await session.ask(PROMPT)).toEqual(NOWHERE);
+  });
+
+  await test.step("the browser has room for one prompt and a half: some of the first goes for the second", async () => {
+    const { usage = 0 } = await page.evaluate(() => navigator.storage.estimate());
+    await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: usage + 300_000 });
+    await session.seed(namespace);
     expect(await session.ask(OTHER_PROMPT)).toEqual(NOWHERE);
     await session.flush();
-    expect(await session.storage()).toMatchObject(afterFault("readOnly", "quota", { numDropped: NUM_CHUNKS }));
+    const { lastFault, numDropped } = (await session.storage())!;
+    expect(lastFault?.code).toBe("quota");
+    expect(numDropped).toBeGreaterThan(0);
     await cdp.send("Storage.overrideQuotaForOrigin", { origin });
     await session.start({ namespace });
-    expect(await session.ask(PROMPT)).toEqual({ ...NOWHERE, storage: 32 });
+    expect((await session.ask(PROMPT))?.storage).toBeLessThan(NUM_STORED);
+    expect((await session.storage())?.lastFault).toBe(null);
   });
 }
