@@ -20,7 +20,7 @@ function connect(): StorageConnection {
     onWrite("end", writeId, chunks.length);
     return result;
   };
-  connection = { ...rest, api: { ...api, write } };
+  connection = { ...rest, leave: rest.close, api: { ...api, write } };
   return connection;
 }
 

@@ -9,6 +9,8 @@ export interface StorageConnection {
   readonly api: StorageApi;
   /** Ends it; calls under way may never answer. */
   close(): void;
+  /** Nothing more is asked of it: this thread ends. */
+  leave(): void;
   /** Calls back when nothing more will come from it. */
   onDeath(callback: (message: string) => void): void;
 }
@@ -36,6 +38,8 @@ export function startStorageWorker(source: string): StorageConnection {
       flush: () => remote.flush(),
     },
     close: () => worker.terminate(),
+    // It ends with this thread. Where it is ended just before, Chromium 156 may leave this thread's worker alive for ever.
+    leave() {},
     onDeath(callback) {
       worker.addEventListener("error", ({ message }) => callback(message || "its script could not be loaded"));
       worker.addEventListener("messageerror", () => callback("a message could not be read"));

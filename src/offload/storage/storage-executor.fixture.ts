@@ -16,6 +16,7 @@ export interface ScriptedCall {
 export class ScriptedConnection {
   readonly calls: ScriptedCall[] = [];
   isClosed = false;
+  hasLeft = false;
   die: (message: string) => void = () => {};
 
   readonly api: StorageApi = {
@@ -30,6 +31,10 @@ export class ScriptedConnection {
 
   close(): void {
     this.isClosed = true;
+  }
+
+  leave(): void {
+    this.hasLeft = true;
   }
 
   onDeath(callback: (message: string) => void): void {

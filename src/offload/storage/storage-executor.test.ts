@@ -357,7 +357,8 @@ describe("results", () => {
     await flushed;
     await connection.calls[0].answer(readResult([1]));
     executor.submit(readOp(2, 3));
-    expect([executor.takeResults(), connection.isClosed, executor.writeRoomBytes]).toEqual([[], true, 0]);
+    expect([executor.takeResults(), executor.writeRoomBytes]).toEqual([[], 0]);
+    expect([connection.hasLeft, connection.isClosed]).toEqual([true, false]);
   });
 
   test("a flush resolves when the store has flushed, or is given up", async () => {

@@ -121,7 +121,9 @@ export class StorageOpExecutor implements StorageExecutor {
   close(): void {
     this.#isClosed = true;
     this.#state = "off";
-    this.#disconnect();
+    this.#connection?.leave();
+    this.#connection = null;
+    this.#flights.giveUpAll();
     this.#results = [];
   }
 

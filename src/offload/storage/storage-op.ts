@@ -64,6 +64,6 @@ export interface StorageExecutor {
   takeResults(): readonly StorageResult[];
   /** Called when there are results; set by who takes them. */
   onResults: (() => void) | null;
-  /** Ends the worker; nothing comes any more. */
+  /** Nothing comes any more: this thread ends, and the store with it. */
   close(): void;
 }
