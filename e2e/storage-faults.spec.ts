@@ -195,10 +195,12 @@ async function standsSilence(session: StorageSession): Promise<void> {
   await test.step("a read that never answers, with requests that wait for it", async () => {
     await session.startReady({ namespace, deadlines: DEADLINES });
     await page.evaluate(() => window.storagePage.hold("transactions"));
-    const answers = [session.ask(PROMPT), session.ask(PROMPT), session.ask(PROMPT)];
-    await expect.poll(async () => (await session.stats()).deferrals.numWaiting, POLLING).toBe(3);
-    for (const found of await Promise.all(answers)) expect(found).toMatchObject({ host: 0, storage: 0 });
-    expect(await session.storage()).toMatchObject(afterFault("starting", "timeout", { numFailed: NUM_CHUNKS }));
+    const answers = await Promise.all([session.ask(PROMPT), session.ask(PROMPT), session.ask(PROMPT)]);
+    for (const found of answers) expect(found).toMatchObject({ host: 0, storage: 0 });
+    const { storage, deferrals } = await session.stats();
+    expect(storage).toMatchObject(afterFault("starting", "timeout", { numFailed: NUM_CHUNKS }));
+    expect(deferrals).toMatchObject({ numWaiting: 0, numTimedOut: 0 });
+    expect(deferrals.pending).toBeGreaterThan(0);
     await release();
     await session.reaches({ state: "ready" });
     await session.forget();
@@ -209,7 +211,8 @@ async function standsSilence(session: StorageSession): Promise<void> {
     await session.startReady({ namespace, deadlines: DEADLINES });
     await page.evaluate(() => window.storagePage.hold("transactions"));
     expect(await session.ask(OTHER_PROMPT)).toEqual(NOWHERE);
-    await session.reaches(afterFault("starting", "timeout", { numDropped: NUM_CHUNKS }));
+    await session.reaches(afterFault("starting", "timeout"));
+    expect((await session.storage())?.numDropped).toBeGreaterThan(0);
     await release();
     await session.reaches({ state: "ready", notYetDurableBytes: 0 });
     await session.forget();
@@ -247,11 +250,11 @@ async function standsLostWorker(session: StorageSession): Promise<void> {
     expect(await session.ask(PROMPT)).toEqual(NOWHERE);
   });
 
-  for (const [stores, code] of [
-    ["missing", "worker"],
-    ["noIndexedDb", "unavailable"],
+  for (const [fault, stores, code] of [
+    ["the storage worker has no script", "missing", "worker"],
+    ["there is no IndexedDB", "noIndexedDb", "unavailable"],
   ] as const) {
-    await test.step(`stores: ${stores}`, async () => {
+    await test.step(fault, async () => {
       await page.evaluate((stores) => window.storagePage.stores.useStores(stores), stores);
       await session.start({ namespace });
       expect(await session.ask(PROMPT)).toEqual(NOWHERE);

@@ -8,7 +8,7 @@ const MIB = 2 ** 20;
 const OPTIONS: StorageOptions = {
   namespace: "derived",
   fingerprint: "d".repeat(32),
-  chunkBytes: MIB / 4,
+  chunkBytes: MIB / 8,
   maxBytes: null,
   ttlMs: 24 * 3_600_000,
 };
