@@ -26,7 +26,8 @@ test("whatever happens to storage, requests are answered with the ids of computi
     const session = await StorageSession.open(page, url);
     await session.compute(PROMPT, OTHER_PROMPT);
     await standsNoRoom(session, await context.newCDPSession(page));
-    await findsPrefixes(session);
+    // As src/engine/storage.gpu.test.ts does in every run.
+    if (process.env.CAIRN_SOAK) await findsPrefixes(session);
     await standsDamage(session);
     await standsLostDatabase(session, await context.newCDPSession(page));
     await standsSilence(session);

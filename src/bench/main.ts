@@ -75,8 +75,10 @@ function showStorage(result: StorageBenchResult): void {
 async function run(): Promise<void> {
   addRow(COLUMNS, "th");
   const results: BenchResult[] = [];
-  for (const ablation of ABLATIONS) {
-    say(`Running: ${ablation.name} (${results.length + 1} of ${ABLATIONS.length})`);
+  // "only=storage" leaves the ablations out.
+  const ablations = query.get("only") === "storage" ? [] : ABLATIONS;
+  for (const ablation of ablations) {
+    say(`Running: ${ablation.name} (${results.length + 1} of ${ablations.length})`);
     results.push(await runAblation(model, ablation, sizes));
     addRow(cells(results[results.length - 1], results[0]), "td");
   }

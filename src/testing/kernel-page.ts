@@ -11,17 +11,24 @@ export interface KernelCaseResult {
 
 declare global {
   interface Window {
-    runKernelCases(filter?: string): Promise<KernelCaseResult[]>;
+    runKernelCases(options: { readonly inAllVariants: boolean }): Promise<KernelCaseResult[]>;
   }
 }
 
-/** Runs the cases whose name holds `filter`, save those too slow for a browser, in every variant of this browser's device, one after the other. */
-window.runKernelCases = async (filter = "") => {
+/**
+ * Runs the cases, save those too slow for a browser, one after the other: in every variant of this browser's device, or each in one of
+ * them, in turn.
+ */
+window.runKernelCases = async ({ inAllVariants }) => {
   const gpu = await requestDevice(navigator.gpu, { useF16: true, useSubgroups: true, profile: false });
   const runner = new KernelCaseRunner(gpu);
   const results: KernelCaseResult[] = [];
-  for (const { name, kernelCase, variant } of testRuns(gpu, kernelCases)) {
-    if (kernelCase.isSlowInBrowser || !name.includes(filter)) continue;
+  const cases = kernelCases.filter(({ isSlowInBrowser }) => !isSlowInBrowser);
+  const runs = cases.flatMap((kernelCase, index) => {
+    const ofCase = testRuns(gpu, [kernelCase]);
+    return inAllVariants ? ofCase : [ofCase[index % ofCase.length]];
+  });
+  for (const { name, kernelCase, variant } of runs) {
     const error = await runner.run(kernelCase, variant).then(
       () => null,
       (thrown: unknown) => String(thrown),
