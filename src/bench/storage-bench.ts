@@ -7,7 +7,10 @@ export interface StorageBenchResult {
   /** Bytes of a record, and of all that the prompt's KV takes in storage. */
   readonly chunkBytes: number;
   readonly storedBytes: number;
-  /** From a prompt's chunks in RAM until they are durable, and from storage to the GPU in an engine that has just started. */
+  /**
+   * Of a prompt whose KV is on the GPU and in RAM, from its request until all is durable, the step of one token included; and from
+   * storage to the GPU, in an engine that has just started and reads its index meanwhile.
+   */
   readonly storeMegabytesPerSecond: number;
   readonly restoreMegabytesPerSecond: number;
   /** Records of the same size, as many a transaction, in a store that does nothing else. */
@@ -36,10 +39,12 @@ export async function benchStorage(model: string, promptTokens: number, repeats:
   for (const prompt of prompts.slice(1)) {
     colds.push((await complete(warm, prompt)).timings.time_to_first_token_ms);
     await warm.kv.flush();
-    // Empty, so that the same request writes all of it again and computes nothing meanwhile.
+    // Empty, so that the same request writes all of it again and computes next to nothing.
     await warm.kv.clear({ tiers: ["storage"] });
-    await complete(warm, prompt);
-    const storeMs = await elapsedMs(() => warm.kv.flush());
+    const storeMs = await elapsedMs(async () => {
+      await complete(warm, prompt);
+      await warm.kv.flush();
+    });
     const { storage, host } = await warm.kv.stats();
     [chunkBytes, storedBytes] = [host?.chunkBytes ?? 0, storage?.durableBytes ?? 0];
     stores.push(storedBytes / storeMs / 1000);
