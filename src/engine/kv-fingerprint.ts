@@ -1,7 +1,7 @@
 import type { KvGeometry } from "../kv/geometry";
 import type { ModelConfig } from "../models/config";
 import type { Quantization } from "../protocol/messages";
-import { bytesToHex, sha256 } from "../util/sha256";
+import { hashName } from "../util/sha256";
 
 /** Raised when a kernel changes what it writes to the KV cache for the same tokens. */
 const KV_REVISION = 1;
@@ -22,6 +22,5 @@ export interface KvOrigin {
  */
 export function kvFingerprint({ weightsHash, quantization, config, geometry }: KvOrigin): string {
   const weights = quantization === null ? [weightsHash] : [weightsHash, quantization, QUANTIZATION_REVISION];
-  const text = JSON.stringify([KV_REVISION, weights, config, geometry]);
-  return bytesToHex(sha256(new TextEncoder().encode(text))).slice(0, 32);
+  return hashName(JSON.stringify([KV_REVISION, weights, config, geometry]));
 }

@@ -1,4 +1,4 @@
-import { bytesToHex, sha256 } from "../util/sha256";
+import { hashName } from "../util/sha256";
 
 /** SHA-256 of a file, in hex. */
 export type FileHash = string;
@@ -6,5 +6,5 @@ export type FileHash = string;
 /** Names the content of all weight files: 128 bits of SHA-256, in hex, over lines of name and hash in the order of the names. */
 export function hashWeights(hashes: ReadonlyMap<string, FileHash>): string {
   const lines = [...hashes].map(([file, hash]) => `${file} ${hash}\n`).sort();
-  return bytesToHex(sha256(new TextEncoder().encode(lines.join("")))).slice(0, 32);
+  return hashName(lines.join(""));
 }

@@ -95,6 +95,11 @@ export function sha256(bytes: Uint8Array): Uint8Array {
   return new Sha256().update(bytes).digest();
 }
 
+/** A name for a text of any length: 128 bits of SHA-256, in hex. */
+export function hashName(text: string): string {
+  return bytesToHex(sha256(new TextEncoder().encode(text))).slice(0, 32);
+}
+
 export function bytesToHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

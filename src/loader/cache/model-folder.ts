@@ -1,4 +1,4 @@
-import { bytesToHex, sha256 } from "../../util/sha256";
+import { hashName } from "../../util/sha256";
 import type { RemoteModel } from "../remote/remote";
 import { type FileRecord, type Manifest, readManifest, writeManifest } from "./manifest";
 import { inStore, type ModelStore, type StoreRoot } from "./model-store";
@@ -22,7 +22,7 @@ export class ModelFolder {
   static async open(root: StoreRoot, { key, model, revision, list }: RemoteModel): Promise<ModelFolder> {
     return inStore(async () => {
       // A key may be a URL of any length; a folder's name may not.
-      const name = bytesToHex(sha256(new TextEncoder().encode(key))).slice(0, 32);
+      const name = hashName(key);
       const store = await root.open(name);
       const empty = { key, model, revision, refs: {}, list, files: {}, isComplete: false, lastUsedMs: Date.now() };
       return new ModelFolder(root, name, store, (await readManifest(store)) ?? empty);

@@ -1,5 +1,5 @@
 import type { PrefixHash } from "../../kv/prefix-hashes";
-import { bytesToHex, sha256 } from "../../util/sha256";
+import { hashName } from "../../util/sha256";
 import type { Checksum, Checksums } from "./checksum";
 import type { ChunkHeader } from "./storage-api";
 
@@ -32,7 +32,7 @@ export interface KeyScope {
 /** A namespace may be any text, so that its hash stands in keys. */
 export function keyScope(namespace: string, fingerprint: string): KeyScope {
   // As JSON, because it escapes what UTF-8 cannot say: half of a surrogate pair.
-  const hash = bytesToHex(sha256(new TextEncoder().encode(JSON.stringify(namespace)))).slice(0, 32);
+  const hash = hashName(JSON.stringify(namespace));
   return {
     namespacePrefix: `${hash}/`,
     fingerprintPrefix: `${hash}/${fingerprint}/`,
