@@ -10,7 +10,7 @@ import type { ModelRunner } from "./model-runner";
 
 /** The storage tier, as the step loop drives it: it settles and pumps the books, and is woken by what carries them out. */
 export interface StorageControl {
-  readonly books: Pick<StorageBooks, "settle" | "pump" | "hasWork" | "isClearing" | "stats">;
+  readonly books: Pick<StorageBooks, "settle" | "pump" | "hasWork" | "isClearing">;
   readonly executor: Pick<StorageOpExecutor, "onResults" | "flush" | "close">;
 }
 

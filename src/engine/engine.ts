@@ -285,13 +285,13 @@ export class Engine {
   #endWaits(): void {
     const isCleared = !this.#storage?.books.isClearing;
     if (isCleared) for (const done of this.#clears.splice(0)) done();
-    if (isCleared && this.#isDurable) for (const done of this.#flushes.splice(0)) done();
+    if (this.#flushes.length > 0 && isCleared && this.#isDurable) for (const done of this.#flushes.splice(0)) done();
   }
 
   get #isDurable(): boolean {
-    if (!this.#storage) return true;
-    const { numStoresWaiting, numStoresInFlight } = this.#parts.offload!.connector.stats;
-    return numStoresWaiting + numStoresInFlight + this.#storage.books.stats.bytesNotDurable === 0;
+    const stats = this.#parts.offload?.connector.stats;
+    if (!stats?.storage) return true;
+    return stats.numStoresWaiting + stats.numStoresInFlight + stats.storage.bytesNotDurable === 0;
   }
 
   /** What goes wrong in one request's own processing ends that request and no other. */
