@@ -1,10 +1,8 @@
 import { deleteDB, type IDBPDatabase, openDB } from "idb";
+import { maxChunksPerOp } from "../offload/storage/storage-op";
 import { median } from "./statistics";
 
 const DATABASE = "cairn-bench";
-/** As the storage tier writes them. */
-const MAX_BATCH_BYTES = 8 * 2 ** 20;
-const MAX_BATCH_RECORDS = 64;
 
 export interface RawRates {
   readonly rawWriteMegabytesPerSecond: number;
@@ -61,8 +59,9 @@ export class RawStore {
     }
   }
 
+  /** As the storage tier reads and writes them. */
   #batches(): number[][] {
-    const size = Math.max(1, Math.min(MAX_BATCH_RECORDS, Math.floor(MAX_BATCH_BYTES / this.#recordBytes)));
+    const size = maxChunksPerOp(this.#recordBytes);
     const numBatches = Math.ceil(this.#numRecords / size);
     return Array.from({ length: numBatches }, (_, batch) =>
       Array.from({ length: Math.min(size, this.#numRecords - batch * size) }, (_, i) => batch * size + i),

@@ -8,15 +8,11 @@ import { chunkHeader } from "./chunk-header";
 import { Clears } from "./clears";
 import { Promotions } from "./promotions";
 import type { StorageIndex, StorageUsage } from "./storage-api";
-import type { StorageExecutor, StorageResult, StorageState } from "./storage-op";
+import { maxChunksPerOp, type StorageExecutor, type StorageResult, type StorageState } from "./storage-op";
 import { StoredKeys } from "./stored-keys";
 import { WriteQueue } from "./write-queue";
 
-const MIB = 2 ** 20;
-/** Of one read or write: large enough that a transaction costs little beside it, small enough to stall nobody. */
-const MAX_OP_BYTES = 8 * MIB;
-const MAX_OP_CHUNKS = 64;
-const MAX_QUEUE_BYTES = 64 * MIB;
+const MAX_QUEUE_BYTES = 64 * 2 ** 20;
 
 /** Which chunks are worth writing to storage. */
 export interface CascadeFilter {
@@ -65,7 +61,7 @@ export class StorageBooks implements StorageTier {
     this.#options = options;
     this.#host = host;
     this.#executor = executor;
-    this.#chunksPerOp = Math.max(1, Math.min(MAX_OP_CHUNKS, Math.floor(MAX_OP_BYTES / chunkBytes)));
+    this.#chunksPerOp = maxChunksPerOp(chunkBytes);
     this.#writes = new WriteQueue(Math.max(1, Math.floor(maxQueueBytes / chunkBytes)));
     const onChanged = (key: KvKey) => this.#changes.addKey(key);
     const onFailed = (key: KvKey, requestIds: Iterable<string>) => {

@@ -3,10 +3,15 @@ import { BufferPool } from "./buffer-pool";
 import { Flights } from "./flights";
 import type { ChunkToWrite, StorageApi, StorageFault, StorageOptions, WriteResult } from "./storage-api";
 import type { StorageConnection } from "./storage-connection";
-import type { SlotChunk, StorageExecutor, StorageOp, StorageResult, StorageState } from "./storage-op";
+import {
+  maxChunksPerOp,
+  type SlotChunk,
+  type StorageExecutor,
+  type StorageOp,
+  type StorageResult,
+  type StorageState,
+} from "./storage-op";
 
-const MAX_WRITE_BYTES = 8 * 2 ** 20;
-const MAX_WRITE_CHUNKS = 64;
 const MAX_READS = 4;
 const OPEN_DEADLINE_MS = 2_000;
 const CALL_DEADLINE_MS = 10_000;
@@ -62,7 +67,7 @@ export class StorageOpExecutor implements StorageExecutor {
       (message) => this.#fail({ code: "worker", message }),
     );
     const { chunkBytes } = options.storageOptions;
-    this.#buffers = new BufferPool(chunkBytes, Math.min(MAX_WRITE_CHUNKS, Math.ceil(MAX_WRITE_BYTES / chunkBytes)));
+    this.#buffers = new BufferPool(chunkBytes, maxChunksPerOp(chunkBytes));
     this.#connect();
   }
 
@@ -70,8 +75,7 @@ export class StorageOpExecutor implements StorageExecutor {
   get writeRoomBytes(): number {
     if (this.#state === "starting" || !this.#mayWrite) return 0;
     const { chunkBytes } = this.#options.storageOptions;
-    const batchBytes = Math.max(chunkBytes, Math.min(MAX_WRITE_BYTES, MAX_WRITE_CHUNKS * chunkBytes));
-    return Math.max(0, Math.min(batchBytes, this.#maxBytes) - this.#numWriteBytes);
+    return Math.max(0, Math.min(maxChunksPerOp(chunkBytes) * chunkBytes, this.#maxBytes) - this.#numWriteBytes);
   }
 
   get readRoom(): number {

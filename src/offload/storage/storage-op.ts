@@ -11,6 +11,14 @@ export interface SlotChunk {
   readonly slotId: number;
 }
 
+const MAX_OP_BYTES = 8 * 2 ** 20;
+const MAX_OP_CHUNKS = 64;
+
+/** Chunks of one read or write: enough that a transaction costs little beside them, and so few that they stall nobody. */
+export function maxChunksPerOp(chunkBytes: number): number {
+  return Math.max(1, Math.min(MAX_OP_CHUNKS, Math.floor(MAX_OP_BYTES / chunkBytes)));
+}
+
 /** What the books want done. Ops are carried out in their order. */
 export type StorageOp =
   /** The slots are readable until whoever takes the op awaits something: it copies them at once, and nobody has to hold them. */
