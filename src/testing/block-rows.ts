@@ -21,7 +21,7 @@ export interface Hold {
   readonly closed: Promise<unknown>;
 }
 
-function promised<T>(request: IDBRequest<T>): Promise<T> {
+export function promised<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -36,7 +36,7 @@ function ended(tx: IDBTransaction): Promise<void> {
 }
 
 /** Runs a transaction on a connection of its own, past the store, to its end. */
-async function inDatabase<T>(run: (tx: IDBTransaction) => Promise<T>): Promise<T> {
+export async function inDatabase<T>(run: (tx: IDBTransaction) => Promise<T>): Promise<T> {
   const db = await promised(indexedDB.open(DATABASE_NAME));
   try {
     const tx = db.transaction(["blocks", "meta"], "readwrite");

@@ -1,5 +1,5 @@
 import { vi } from "vitest";
-import { promised } from "./block-store.fixture";
+import { promised } from "../../testing/block-rows";
 
 const error = (name: string, message = "injected") => new DOMException(message, name);
 

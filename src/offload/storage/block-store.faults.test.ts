@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { promised } from "../../testing/block-rows";
 import type { BlockRecord } from "./block-record";
 import {
   failCommits,
@@ -15,7 +16,6 @@ import {
   makeStore,
   OPTIONS,
   openStore,
-  promised,
   readable,
   resetIndexedDb,
   rowKey,

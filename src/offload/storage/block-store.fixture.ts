@@ -2,6 +2,7 @@ import "fake-indexeddb/auto";
 import { createHash } from "node:crypto";
 import { IDBFactory } from "fake-indexeddb";
 import { expect } from "vitest";
+import { inDatabase, promised } from "../../testing/block-rows";
 import { BlockStore, type BlockStoreOptions } from "./block-store";
 import type { ChunkToWrite, StorageApi, StorageIndex, StorageOptions } from "./storage-api";
 
@@ -78,21 +79,6 @@ export function namespaceHash(namespace: string): string {
 /** What `key` of the default scope is called in the database. */
 export function rowKey(key: string, { namespace = "app", fingerprint = FINGERPRINT } = {}): string {
   return `${namespaceHash(namespace)}/${fingerprint}/${key}`;
-}
-
-/** Runs a transaction on a connection of its own, past the store. */
-export async function inDatabase<T>(run: (tx: IDBTransaction) => Promise<T>): Promise<T> {
-  const db = await promised(indexedDB.open("cairn-kv"));
-  const result = await run(db.transaction(["blocks", "meta"], "readwrite"));
-  db.close();
-  return result;
-}
-
-export function promised<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
 }
 
 /** All rows of a store of the database, by key. */

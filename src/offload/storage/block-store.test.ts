@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { inDatabase, promised } from "../../testing/block-rows";
 import {
   bytesOf,
   CHUNK_BYTES,
   checkIntegrity,
   chunk,
   chunks,
-  inDatabase,
   makeStore,
   NOON_MS,
   namespaceHash,
@@ -13,7 +13,6 @@ import {
   OTHER_FINGERPRINT,
   openIndex,
   openStore,
-  promised,
   readable,
   resetIndexedDb,
   rowKey,

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { promised } from "../../testing/block-rows";
 import { failOpens } from "./block-store.faults.fixture";
 import {
   bytesOf,
@@ -9,7 +10,6 @@ import {
   makeStore,
   OPTIONS,
   openStore,
-  promised,
   resetIndexedDb,
   rowsOf,
 } from "./block-store.fixture";
