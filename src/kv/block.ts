@@ -1,10 +1,11 @@
-import type { ChunkOfPrefix, KvKey, StoreTiers } from "./chunk";
+import type { KvStore } from "../protocol/kv-messages";
+import type { ChunkOfPrefix, KvKey } from "./chunk";
 
 /** Blocks of the prefix cache that make up a chunk, whole as long as each of them has this record. */
 export interface CachedChunk extends ChunkOfPrefix {
   readonly blocks: readonly Block[];
   /** Of the request that made it whole. */
-  readonly store: StoreTiers;
+  readonly store: KvStore;
 }
 
 /** One page of the pool, as the control plane sees it. */

@@ -12,9 +12,6 @@ const CHUNK_BYTES = 512 * 1024;
  */
 export type KvKey = string;
 
-/** Below the GPU, the tiers that a request's chunks may go to on its account. "ram": none that outlives the page. */
-export type StoreTiers = "all" | "ram" | "none";
-
 /** A chunk, and what its header is made of. */
 export interface ChunkOfPrefix {
   readonly key: KvKey;

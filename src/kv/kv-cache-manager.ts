@@ -1,10 +1,11 @@
+import type { KvStore } from "../protocol/kv-messages";
 import { assert } from "../util/errors";
 import { ceilDiv } from "../util/math";
 import type { Block, CachedChunk } from "./block";
 import { BlockLeases } from "./block-leases";
 import { BlockPool } from "./block-pool";
 import { BlockTable, type TableEntries } from "./block-table";
-import { kvKey, type StoreTiers } from "./chunk";
+import { kvKey } from "./chunk";
 import type { KvGeometry } from "./geometry";
 import type { PrefixHashes } from "./prefix-hashes";
 import { firstBlockSeen, longestPrefix } from "./prefix-match";
@@ -22,7 +23,7 @@ export interface KvRequest {
   readonly numInFlightTokens: number;
   /** Null for a request that does not use the prefix cache. */
   readonly prefixHashes: PrefixHashes | null;
-  readonly store: StoreTiers;
+  readonly store: KvStore;
 }
 
 /** New entries of a request's block table in one group. */

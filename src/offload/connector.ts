@@ -1,5 +1,6 @@
-import type { ChunkOfPrefix, StoreTiers } from "../kv/chunk";
+import type { ChunkOfPrefix } from "../kv/chunk";
 import type { PrefixHashes } from "../kv/prefix-hashes";
+import type { KvStore, KvTier } from "../protocol/kv-messages";
 import type { OffloadStats } from "./offload-stats";
 import type { JobId, LoadJob, StepTransfers, TransferResult } from "./transfer-job";
 
@@ -12,7 +13,7 @@ export interface ConnectorRequest {
   readonly numComputedTokens: number;
   /** Null for a request that does not use the prefix cache: no tier has anything for it, nor gets anything from it. */
   readonly prefixHashes: PrefixHashes | null;
-  readonly store: StoreTiers;
+  readonly store: KvStore;
 }
 
 /** The block that a request holds at an entry of a group's block table; null where it holds none there (any more). */
@@ -25,7 +26,7 @@ export type StoreMoment = "compute" | "preempt" | "finish";
 export interface EvictedChunk extends ChunkOfPrefix {
   readonly blockIds: readonly number[];
   /** Of the request that made it whole. */
-  readonly store: StoreTiers;
+  readonly store: KvStore;
 }
 
 /** Why a request waits for a tier. "loading": another request loads what it needs. Else as LookupResult. */
@@ -54,7 +55,7 @@ export interface LoadProgress {
   readonly state: "loading" | "done" | "failed";
 }
 
-export type LowerTier = "host" | "storage";
+export type LowerTier = Exclude<KvTier, "gpu">;
 
 /** Holds of jobs on GPU blocks that a connector asks for, leases first. Whoever gets it leaves it as it is. */
 export interface LeaseRequests {

@@ -3,7 +3,7 @@ import type { PromptInput } from "./messages";
 /** Where KV is kept, fastest first. */
 export type KvTier = "gpu" | "host" | "storage";
 
-/** How far down KV may be kept that is computed for a request. */
+/** How far down KV may be kept on account of a request. "ram": on no tier that outlives the page. */
 export type KvStore = "all" | "ram" | "none";
 
 /** Tokens of prompts by where their KV came from. */

@@ -218,9 +218,9 @@ export class OffloadDriver {
 
   /** Half a turn: the step is in flight until `process`, its copies until `land`. */
   schedule(): SchedulerOutput | null {
-    this.#tiers?.settle();
+    this.#tiers?.storage.settle();
     const output = this.scheduler.schedule();
-    this.#tiers?.pump();
+    this.#tiers?.storage.pump();
     if (output) {
       deepFreeze(output);
       for (const { key, slotId } of output.transfers.stores) this.#slotNames.set(slotId, this.nameOf(key));

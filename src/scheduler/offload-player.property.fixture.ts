@@ -1,8 +1,8 @@
-import type { StoreTiers } from "../kv/chunk";
 import { HostManager } from "../offload/host-manager";
 import { OffloadConnector } from "../offload/offload-connector";
 import { makeOffloadPolicy } from "../offload/offload-policy";
 import type { LoadJob, StoreJob } from "../offload/transfer-job";
+import type { KvStore } from "../protocol/kv-messages";
 import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { assert, CairnError } from "../util/errors";
 import { countOffloadEvents, type OffloadParts, snapshotOffload } from "./count-offload-events.property.fixture";
@@ -59,7 +59,7 @@ export class OffloadPlayer {
   readonly #storage: StoragePlayer | null;
   readonly #storageEvents: StorageEvents | null;
   /** By the number of the request, over and over. */
-  readonly #stores: readonly StoreTiers[];
+  readonly #stores: readonly KvStore[];
   readonly #transfers: ShadowTransfers;
   readonly #trie = new PrefixTrie();
   readonly #arrived: ExpectedTokens[] = [];

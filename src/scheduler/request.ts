@@ -1,5 +1,5 @@
-import type { StoreTiers } from "../kv/chunk";
 import type { PrefixHashes } from "../kv/prefix-hashes";
+import type { KvStore } from "../protocol/kv-messages";
 import type { SamplingParams } from "../sampling/sampling-params";
 import type { FoundTokens } from "./scheduler-state";
 
@@ -27,7 +27,7 @@ export interface RequestOptions {
   /** Requests share cached blocks only with those of the same salt; null is a salt of its own. */
   readonly cacheSalt?: string | null;
   /** Tiers that its KV may be offered to; "all" unless given. What they have is used in any case. */
-  readonly store?: StoreTiers;
+  readonly store?: KvStore;
   /** Generates nothing: it ends when what the tiers have of its prompt is on the GPU, and nobody waits behind it. */
   readonly isPrefetch?: boolean;
 }
@@ -54,7 +54,7 @@ export class Request {
   readonly priority: number;
   readonly usePrefixCache: boolean;
   readonly cacheSalt: string | null;
-  readonly store: StoreTiers;
+  readonly store: KvStore;
   readonly isPrefetch: boolean;
   readonly outputTokenIds: number[] = [];
 

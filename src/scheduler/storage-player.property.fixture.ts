@@ -116,11 +116,11 @@ export class StoragePlayer {
   }
 
   settle(): void {
-    this.manager.settle();
+    this.manager.storage.settle();
   }
 
   pump(turn: number): void {
-    this.manager.pump();
+    this.manager.storage.pump();
     this.#countStats();
     for (const { opId, kind } of this.#executor.ops) {
       if (this.#dueTurns.has(opId)) continue;

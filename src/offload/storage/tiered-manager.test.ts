@@ -72,14 +72,14 @@ class Tiers {
 
   /** What was submitted. */
   pump(): string[] {
-    this.manager.pump();
+    this.manager.storage.pump();
     return this.executor.log.splice(0);
   }
 
   /** All ops end, and their results are taken in. */
   settle(success = true): void {
     this.executor.endAll(success);
-    this.manager.settle();
+    this.manager.storage.settle();
   }
 
   check(): void {
@@ -90,7 +90,7 @@ class Tiers {
 test("what is stored, where it may be written, is written from its slot", () => {
   const tiers = new Tiers();
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   expect(tiers.prepareStore(0, 1, 2)).toBe("0>0 1>1 2>2");
   tiers.manager.storage.persist([chunkAt(0), chunkAt(2)]);
   expect(tiers.pump()).toEqual([]);
@@ -107,7 +107,7 @@ test("what is stored, where it may be written, is written from its slot", () => 
 test("a slot whose chunk was forgotten while it was written gives nothing to storage", () => {
   const tiers = new Tiers();
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.prepareStore(0);
   tiers.manager.storage.persist([chunkAt(0)]);
   tiers.manager.clear();
@@ -121,7 +121,7 @@ test("a slot whose chunk was forgotten while it was written gives nothing to sto
 test("chunks that storage has are present, and take no slot; others do", () => {
   const tiers = new Tiers({}, 2);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   const { accepted, present, refused } = tiers.manager.prepareStore([0, 2, 1].map(keyAt));
   expect([accepted, present, refused]).toEqual([[{ key: keyAt(2), slotId: 0 }], [keyAt(0), keyAt(1)], []]);
   tiers.manager.completeStore(0, false);
@@ -130,7 +130,7 @@ test("chunks that storage has are present, and take no slot; others do", () => {
 test("promoted chunks come into their slots, each pinned for who asked, until that is released", () => {
   const tiers = new Tiers({}, 3);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.promote("r", 0, 1, 2);
   tiers.promote("s", 1);
   expect([0, 1, 2, 3].map((i) => tiers.lookup(i))).toEqual(["pending", "pending", "pending", "miss"]);
@@ -157,7 +157,7 @@ test("promoted chunks come into their slots, each pinned for who asked, until th
 test("half of the slots, less what promotions hold and what cannot be evicted, is the room for others", () => {
   const tiers = new Tiers({ numSlots: 6 }, 8);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   const cut = (...places: number[]) => {
     const chunks = places.map((i): NeededChunk => ({ key: keyAt(i), lastBlock: i, state: "stored" }));
     return tiers.manager.storage.withoutRoom(chunks).map((key) => places.find((i) => keyAt(i) === key));
@@ -180,7 +180,7 @@ test("half of the slots, less what promotions hold and what cannot be evicted, i
 test("memory that is refused: what got no slot is asked for again", () => {
   const tiers = new Tiers({ reserveSlot: (slotId) => slotId < 1 }, 3);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.manager.storage.takeChanges();
   tiers.promote("r", 0, 1);
   expect(tiers.manager.storage.takeChanges().keys).toEqual([keyAt(1)]);
@@ -192,7 +192,7 @@ test("memory that is refused: what got no slot is asked for again", () => {
 test("what the store evicts for others is not there any more; a failed write was never there", () => {
   const tiers = new Tiers({}, 1);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.prepareStore(1, 2);
   tiers.manager.storage.persist([chunkAt(1), chunkAt(2)]);
   tiers.completeStore(0, 1);
@@ -201,7 +201,7 @@ test("what the store evicts for others is not there any more; a failed write was
   const usage = { bytes: 1024, maxBytes: 1024, bytesWrittenToday: 2048 };
   const result = { kind: "written", opId: 1, written: [keyAt(1)], evicted: [keyAt(0)], usage } as const;
   tiers.executor.takeResults = () => [result];
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   expect([0, 1, 2].map((i) => tiers.lookup(i))).toEqual(["miss", "hit", "hit"]);
   expect(tiers.manager.storage.stats).toMatchObject({
     ...usage,
@@ -209,18 +209,18 @@ test("what the store evicts for others is not there any more; a failed write was
     bytesDurable: 1024,
     numCascadeDropped: 1,
   });
-  expect(() => tiers.manager.settle()).toThrow("write 1 has a result, but is not under way");
+  expect(() => tiers.manager.storage.settle()).toThrow("write 1 has a result, but is not under way");
 });
 
 test("an index of an earlier clear epoch is not believed, but its epoch is: the store was made anew", () => {
   const tiers = new Tiers({}, 2);
   tiers.executor.clearEpoch = 3;
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   expect(tiers.lookup(0)).toBe("stored");
   tiers.executor.clearEpoch = 0;
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   expect(tiers.lookup(0)).toBe("miss");
   tiers.prepareStore(5);
   tiers.manager.storage.persist([chunkAt(5)]);
@@ -233,12 +233,12 @@ test("an index of an earlier clear epoch is not believed, but its epoch is: the 
 test("two clears in a row: writes go on after the second", () => {
   const tiers = new Tiers({}, 1);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.manager.storage.clear();
   expect([tiers.pump(), tiers.lookup(0), tiers.manager.storage.isClearing]).toEqual([["clear"], "miss", true]);
   tiers.manager.storage.clear();
   tiers.executor.endAll();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   expect([tiers.manager.storage.isClearing, tiers.pump()]).toEqual([true, ["clear"]]);
   tiers.settle();
   expect([tiers.manager.storage.isClearing, tiers.manager.storage.hasClearFailed, tiers.executor.clearEpoch]).toEqual([
@@ -252,7 +252,7 @@ test("a clear that ends in vain says so", () => {
   const tiers = new Tiers({}, 1);
   tiers.executor.open();
   tiers.executor.canClear = false;
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.manager.storage.clear();
   tiers.pump();
   tiers.settle();
@@ -266,7 +266,7 @@ test("a clear that ends in vain says so", () => {
 test("touches go out once, for what storage has", () => {
   const tiers = new Tiers({}, 2);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.manager.touch([0, 1, 2].map(keyAt));
   tiers.manager.touch([1, 3].map(keyAt));
   expect([tiers.pump(), tiers.pump()]).toEqual([["touch 0 1"], []]);
@@ -276,17 +276,17 @@ test("until it is opened nobody knows; a discarded chunk is not found, not even 
   const tiers = new Tiers({}, 2);
   expect(tiers.lookup(0)).toBe("retry");
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.manager.discard([keyAt(0)]);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   expect([0, 1].map((i) => tiers.lookup(i))).toEqual(["miss", "stored"]);
 });
 
 test("a discarded chunk is deleted there, also one that is still being written", () => {
   const tiers = new Tiers({}, 2);
   tiers.executor.open();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   tiers.prepareStore(5);
   tiers.manager.storage.persist([chunkAt(5)]);
   tiers.completeStore(0, 5);
@@ -294,7 +294,7 @@ test("a discarded chunk is deleted there, also one that is still being written",
   tiers.manager.discard([keyAt(0), keyAt(5)]);
   expect([tiers.pump(), tiers.pump()]).toEqual([["delete 0 5"], []]);
   tiers.executor.endAll();
-  tiers.manager.settle();
+  tiers.manager.storage.settle();
   expect([0, 1, 5].map((i) => tiers.lookup(i))).toEqual(["miss", "stored", "miss"]);
   expect([...tiers.executor.records.keys()]).toEqual([keyAt(1)]);
 });

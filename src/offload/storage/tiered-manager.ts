@@ -10,8 +10,8 @@ import type {
 import { StorageBooks, type StorageBooksOptions } from "./storage-books";
 
 /**
- * RAM with storage below it. The books change in the scheduler's calls, in `settle`, which takes in what came of storage's ops
- * and comes before a step is scheduled, and in `pump`, which hands ops on and comes after.
+ * RAM with storage below it. The books change in the scheduler's calls; those of storage also in `settle`, which takes in what
+ * came of its ops and comes before a step is scheduled, and in `pump`, which hands ops on and comes after.
  */
 export class TieredManager implements OffloadManager {
   readonly storage: StorageBooks;
@@ -20,14 +20,6 @@ export class TieredManager implements OffloadManager {
   constructor(options: StorageBooksOptions) {
     this.#host = options.host;
     this.storage = new StorageBooks(options);
-  }
-
-  settle(): void {
-    this.storage.settle();
-  }
-
-  pump(): void {
-    this.storage.pump();
   }
 
   get storeEpoch(): number {
