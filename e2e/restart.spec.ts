@@ -89,7 +89,7 @@ function ask(
       const [{ message, token_ids }] = choices;
       return {
         tokenIds: token_ids ?? [],
-        text: message.content,
+        text: message.content ?? "",
         promptTokens: usage.prompt_tokens,
         found: usage.prompt_tokens_details.cached_tokens_by_tier,
       };

@@ -25,6 +25,7 @@ const WIRE_USAGE = {
   completion_tokens: 2,
   total_tokens: 5,
   prompt_tokens_details: { cached_tokens: 7, cached_tokens_by_tier: { gpu: 3, host: 4, storage: 0 } },
+  completion_tokens_details: { reasoning_tokens: 0 },
 };
 const WIRE_TIMINGS = { queue_ms: 1, time_to_first_token_ms: 2, total_ms: 3 };
 

@@ -7,13 +7,90 @@ export interface TextPart {
   readonly text: string;
 }
 
-export interface ChatMessageParam {
+/** The texts of several parts are joined by newlines. */
+export type TextContent = string | readonly TextPart[];
+
+export interface SystemMessageParam {
   /** `developer` is read as `system`. */
-  readonly role: "system" | "developer" | "user" | "assistant";
-  /** The texts of several parts are joined by newlines. */
-  readonly content: string | readonly TextPart[];
+  readonly role: "system" | "developer";
+  readonly content: TextContent;
   readonly name?: string | null;
 }
+
+export interface UserMessageParam {
+  readonly role: "user";
+  readonly content: TextContent;
+  readonly name?: string | null;
+}
+
+/** An answer's `message`, as it came, is one. */
+export interface AssistantMessageParam {
+  readonly role: "assistant";
+  /** May be absent beside `tool_calls`. */
+  readonly content?: TextContent | null;
+  readonly name?: string | null;
+  readonly tool_calls?: readonly ToolCall[] | null;
+  /** What the model thought before it answered, for templates that show it again. Not OpenAI's. */
+  readonly reasoning_content?: string | null;
+}
+
+/** What a function returned. */
+export interface ToolMessageParam {
+  readonly role: "tool";
+  readonly content: TextContent;
+  /** Of the call that it answers. */
+  readonly tool_call_id: string;
+}
+
+export type ChatMessageParam = SystemMessageParam | UserMessageParam | AssistantMessageParam | ToolMessageParam;
+
+/** A JSON Schema. Which keywords can be kept to, README says; others are errors that name them. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export interface FunctionTool {
+  readonly type: "function";
+  readonly function: {
+    /** Up to 64 of a-z, A-Z, 0-9, _ and -. */
+    readonly name: string;
+    readonly description?: string | null;
+    /** Schema of an object; without it the function takes none. */
+    readonly parameters?: JsonSchema | null;
+    /** Keep to the schema whenever the model calls it. A call that `tool_choice` asks for always does. */
+    readonly strict?: boolean | null;
+  };
+}
+
+/** "auto": the model decides. "required": it calls at least one. A name: it calls this one, once. "none": it calls none. */
+export type ToolChoice =
+  | "auto"
+  | "none"
+  | "required"
+  | { readonly type: "function"; readonly function: { readonly name: string } };
+
+export interface ToolCall {
+  readonly id: string;
+  readonly type: "function";
+  readonly function: {
+    readonly name: string;
+    /** JSON text. Unless the call was bound to its schema, the model may have written anything. */
+    readonly arguments: string;
+  };
+}
+
+export type ResponseFormatParam =
+  | { readonly type: "text" }
+  /** Some JSON object. */
+  | { readonly type: "json_object" }
+  | {
+      readonly type: "json_schema";
+      readonly json_schema: {
+        readonly name: string;
+        readonly description?: string | null;
+        readonly schema: JsonSchema;
+        /** The schema is kept to either way. */
+        readonly strict?: boolean | null;
+      };
+    };
 
 export interface StreamOptions {
   /** One more chunk at the end, with `usage` and no choices. */
@@ -58,7 +135,8 @@ export interface GenerationParams {
   readonly stream?: boolean | null;
   /** Only with `stream: true`. */
   readonly stream_options?: StreamOptions | null;
-  readonly n?: 1 | null;
+  /** Choices of each prompt, 1 to 16; with a seed, choice i has the seed + i. */
+  readonly n?: number | null;
   /** Adds `choices[].token_ids` and `prompt_token_ids`. */
   readonly return_token_ids?: boolean | null;
   readonly kv?: KvParams | null;
@@ -84,11 +162,20 @@ export interface ChatCompletionParams extends GenerationParams {
   readonly logprobs?: boolean | null;
   /** 0 to 20: this many most likely tokens at each place. Only with `logprobs: true`. */
   readonly top_logprobs?: number | null;
+  /** What the answer keeps to. */
+  readonly response_format?: ResponseFormatParam | null;
+  readonly tools?: readonly FunctionTool[] | null;
+  /** "auto" where there are tools, unless given. */
+  readonly tool_choice?: ToolChoice | null;
+  /** False: at most one call; true unless given. */
+  readonly parallel_tool_calls?: boolean | null;
+  /** More variables of the model's chat template, such as `enable_thinking`. Not OpenAI's. */
+  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null;
 }
 
 export interface CompletionParams extends GenerationParams {
-  /** Text, or token ids that are used as they are. `max_tokens` is 16 unless given. */
-  readonly prompt: string | readonly number[];
+  /** Text, or token ids that are used as they are; or several of either. `max_tokens` is 16 unless given. */
+  readonly prompt: string | readonly number[] | readonly string[] | readonly (readonly number[])[];
   /** 0 to 5: adds `choices[].logprobs`, with this many most likely tokens at each place. */
   readonly logprobs?: number | null;
 }
@@ -103,11 +190,18 @@ export interface PromptTokensDetails {
   readonly cached_tokens_by_tier: TokensByTier;
 }
 
+export interface CompletionTokensDetails {
+  /** Of the completion's tokens, those that became `reasoning_content`. */
+  readonly reasoning_tokens: number;
+}
+
+/** Over all choices; a prompt of several choices counts once. */
 export interface CompletionUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
   readonly prompt_tokens_details: PromptTokensDetails;
+  readonly completion_tokens_details: CompletionTokensDetails;
 }
 
 /** Not OpenAI's: milliseconds since the worker got the request. */
@@ -117,7 +211,8 @@ export interface CompletionTimings {
   readonly total_ms: number;
 }
 
-export type CompletionFinishReason = "stop" | "length";
+/** "tool_calls": the answer ends in calls, and waits for what they return. Only in chats. */
+export type CompletionFinishReason = "stop" | "length" | "tool_calls";
 
 interface Identity<Kind extends string> {
   readonly id: string;
@@ -134,7 +229,7 @@ export interface WithTokenIds {
 
 /** A whole answer. */
 export interface FullResponse<Kind extends string, Choice> extends Identity<Kind> {
-  readonly choices: readonly [Choice & WithTokenIds];
+  readonly choices: readonly [Choice & WithTokenIds, ...(Choice & WithTokenIds)[]];
   readonly usage: CompletionUsage;
   readonly timings: CompletionTimings;
   readonly prompt_token_ids?: readonly number[];
@@ -179,25 +274,51 @@ export interface CompletionLogprobs {
   readonly text_offset: readonly number[];
 }
 
+export interface ChatMessageResult {
+  readonly role: "assistant";
+  /** null where the answer is nothing but tool calls. */
+  readonly content: string | null;
+  readonly refusal: null;
+  /** Of models that think first; absent where there is none. Not OpenAI's. */
+  readonly reasoning_content?: string;
+  /** Absent where there are none. */
+  readonly tool_calls?: readonly ToolCall[];
+}
+
 export interface ChatChoice {
-  readonly index: 0;
-  readonly message: { readonly role: "assistant"; readonly content: string; readonly refusal: null };
+  readonly index: number;
+  readonly message: ChatMessageResult;
   /** null unless asked for. */
   readonly logprobs: ChatLogprobs | null;
   readonly finish_reason: CompletionFinishReason;
 }
 
+/** The first of a call has its id, type and name; `arguments` come in pieces. */
+export interface ToolCallDelta {
+  readonly index: number;
+  readonly id?: string;
+  readonly type?: "function";
+  readonly function: { readonly name?: string; readonly arguments?: string };
+}
+
+export interface ChatDelta {
+  /** Comes once, in the choice's first chunk. */
+  readonly role?: "assistant";
+  readonly content?: string;
+  readonly reasoning_content?: string;
+  readonly tool_calls?: readonly ToolCallDelta[];
+}
+
 export interface ChatChunkChoice {
-  readonly index: 0;
-  /** `role` comes once, in the first chunk. */
-  readonly delta: { readonly role?: "assistant"; readonly content?: string };
+  readonly index: number;
+  readonly delta: ChatDelta;
   /** null unless asked for. */
   readonly logprobs: ChatLogprobs | null;
   readonly finish_reason: CompletionFinishReason | null;
 }
 
 export interface CompletionChoice {
-  readonly index: 0;
+  readonly index: number;
   readonly text: string;
   /** null unless asked for. */
   readonly logprobs: CompletionLogprobs | null;

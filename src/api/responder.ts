@@ -128,6 +128,7 @@ function toUsage(usage: Usage): CompletionUsage {
       cached_tokens: usage.cachedTokens,
       cached_tokens_by_tier: usage.cachedTokensByTier,
     },
+    completion_tokens_details: { reasoning_tokens: 0 },
   };
 }
 

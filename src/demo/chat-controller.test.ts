@@ -17,6 +17,8 @@ const INFO: EngineInfo = {
   kvCacheBytes: 1024,
   numBlocks: 2,
   hasChatTemplate: true,
+  toolFormat: "json",
+  hasReasoning: false,
   adapter: { vendor: "", architecture: "", description: "" },
   features: { f16: false, subgroups: false },
   warnings: [],
@@ -87,7 +89,13 @@ class ScriptedEngine implements ChatEngine {
 /** As many tokens were cached, one of them in RAM. */
 function usageWith(cached: number) {
   const details = { cached_tokens: cached, cached_tokens_by_tier: { gpu: cached - 1, host: 1, storage: 0 } };
-  return { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8, prompt_tokens_details: details };
+  return {
+    prompt_tokens: 5,
+    completion_tokens: 3,
+    total_tokens: 8,
+    prompt_tokens_details: details,
+    completion_tokens_details: { reasoning_tokens: 0 },
+  };
 }
 
 const seven: Script = async function* () {

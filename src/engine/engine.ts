@@ -1,6 +1,6 @@
 import type { TransferResult } from "../offload/transfer-job";
 import type { KvStats, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "../protocol/kv-messages";
-import type { EngineInfo, GenerateEvent, GenerateRequest, Usage } from "../protocol/messages";
+import type { EngineInfo, GenerateEvent, GenerateRequest, PromptInput, Usage } from "../protocol/messages";
 import type { Request } from "../scheduler/request";
 import type { RequestUpdate } from "../scheduler/request-update";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
@@ -9,7 +9,7 @@ import { assert, CairnError, toWireError } from "../util/errors";
 import type { EngineParts, StorageControl } from "./engine-parts";
 import { collectKvStats } from "./kv-stats";
 import { OutputProcessor } from "./output-processor";
-import { preparePrefetch, prepareRequest } from "./prepare-request";
+import { encodePrompt, preparePrefetch, prepareRequest } from "./prepare-request";
 import { TextLogprobs } from "./text-logprobs";
 
 export type GenerateSink = (event: GenerateEvent) => void;
@@ -98,6 +98,12 @@ export class Engine {
   /** Ends a request with code `aborted`; no effect on one that ended or never was. */
   abort(requestId: string): void {
     if (this.#live.has(requestId)) this.#command({ kind: "abort", requestId });
+  }
+
+  /** Tokens of the prompt that `generate` would make of it. Throws as that fails. */
+  countTokens(input: PromptInput): number {
+    if (this.#failure) throw this.#failure;
+    return encodePrompt(input, this.#parts).length;
   }
 
   /** What the KV cache holds and did. */

@@ -265,6 +265,8 @@ function engineInfo(
     kvCacheBytes: numBlocks * geometry.pageBytes,
     numBlocks,
     hasChatTemplate: chatTemplate !== null,
+    toolFormat: chatTemplate?.toolFormat ?? "json",
+    hasReasoning: chatTemplate?.hasReasoning ?? false,
     adapter,
     features: verdict.variant,
     warnings: [

@@ -39,7 +39,8 @@ export function preparePrefetch({ requestId, input, cacheSalt }: PrefetchRequest
   });
 }
 
-function encodePrompt(input: PromptInput, { tokenizer, chatTemplate, info }: EngineParts): readonly number[] {
+/** The prompt's ids. Throws as `prepareRequest`. */
+export function encodePrompt(input: PromptInput, { tokenizer, chatTemplate, info }: EngineParts): readonly number[] {
   switch (input.kind) {
     case "tokens":
       checkTokenIds(input.tokenIds, info.vocabSize);

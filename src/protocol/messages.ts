@@ -1,3 +1,4 @@
+import type { GrammarFormat } from "../sampling/grammar";
 import type { SamplingParams } from "../sampling/sampling-params";
 import type { WireError } from "../util/errors";
 import type { KvStats, KvStore, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "./kv-messages";
@@ -72,6 +73,9 @@ export interface EngineInfo {
   readonly kvCacheBytes: number;
   readonly numBlocks: number;
   readonly hasChatTemplate: boolean;
+  readonly toolFormat: ToolFormat;
+  /** The chat template knows of `<think>`: answers begin with thoughts. */
+  readonly hasReasoning: boolean;
   readonly adapter: { readonly vendor: string; readonly architecture: string; readonly description: string };
   readonly features: { readonly f16: boolean; readonly subgroups: boolean };
   /**
@@ -81,16 +85,55 @@ export interface EngineInfo {
   readonly warnings: readonly string[];
 }
 
+/** A message as chat templates read it, hence its names. */
 export interface ChatMessage {
   readonly role: string;
   readonly content: string;
   readonly name?: string;
+  readonly reasoning_content?: string;
+  readonly tool_calls?: readonly MessageToolCall[];
+  readonly tool_call_id?: string;
+}
+
+export interface MessageToolCall {
+  readonly id: string;
+  readonly type: "function";
+  /** `arguments`: as JSON values, not as text. */
+  readonly function: { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> };
+}
+
+/** A function that the model may call, as chat templates read it. */
+export interface ToolDefinition {
+  readonly type: "function";
+  readonly function: {
+    readonly name: string;
+    readonly description: string;
+    readonly parameters: Readonly<Record<string, unknown>>;
+  };
+}
+
+/** A conversation to render. */
+export interface ChatInput {
+  readonly kind: "chat";
+  readonly messages: readonly ChatMessage[];
+  /** Absent: none. */
+  readonly tools?: readonly ToolDefinition[];
+  /** More variables of the template; none unless given. */
+  readonly templateKwargs?: Readonly<Record<string, unknown>>;
+  /** End with the start of the assistant's turn; true unless given. */
+  readonly addGenerationPrompt?: boolean;
 }
 
 export type PromptInput =
-  | { readonly kind: "chat"; readonly messages: readonly ChatMessage[] }
+  | ChatInput
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "tokens"; readonly tokenIds: readonly number[] };
+
+/**
+ * How a model writes that it calls functions: in tags with JSON (Hermes, Qwen), as JSON with `parameters` (Llama 3), as a list
+ * behind a token (Mistral), or, where its template knows of no tools, as JSON that the engine asks for (Gemma and others).
+ */
+export type ToolFormat = "hermes" | "llama3" | "mistral" | "json";
 
 /** A generation as the API layer asks for it; what the caller left out is null, or absent, and gets the model's default. */
 export interface GenerateRequest {
@@ -109,6 +152,10 @@ export interface GenerateRequest {
   readonly cacheSalt: string | null;
   /** How far down its KV may be kept; all tiers unless given. */
   readonly kvStore?: KvStore;
+  /** What the text keeps to; anything unless given. */
+  readonly grammar?: GrammarFormat;
+  /** Show special tokens, such as those around tool calls, in the text; those that end it never. False unless given. */
+  readonly keepSpecialTokens?: boolean;
 }
 
 export type FinishReason = "stop" | "length";
@@ -155,7 +202,8 @@ export interface DeltaEvent {
 
 /** Worker -> page, over the request's own MessagePort. `started` comes first; `done` or `error` comes last. */
 export type GenerateEvent =
-  | { readonly kind: "started"; readonly promptTokenIds: readonly number[] }
+  /** `isThinking`: the prompt ends within the model's thoughts, so the text begins there; absent where it does not. */
+  | { readonly kind: "started"; readonly promptTokenIds: readonly number[]; readonly isThinking?: boolean }
   | DeltaEvent
   | { readonly kind: "done"; readonly finishReason: FinishReason; readonly usage: Usage; readonly timings: Timings }
   | { readonly kind: "error"; readonly error: WireError };
@@ -190,6 +238,8 @@ export interface EngineWorkerApi {
   ): Promise<EngineInfo>;
   /** Starts a generation; events flow over `port`. Resolves when the request was accepted; never rejects (failures are `error` events). */
   generate(request: GenerateRequest, port: MessagePort): Promise<void>;
+  /** Tokens of the prompt that `generate` would make of it; rejects as that fails. */
+  countTokens(input: PromptInput): Promise<number>;
   kvStats(): Promise<KvStats>;
   kvClear(tiers: readonly KvTier[]): Promise<void>;
   kvFlush(): Promise<void>;

@@ -20,6 +20,8 @@ export const FAKE_INFO: EngineInfo = {
   kvCacheBytes: 1024,
   numBlocks: 8,
   hasChatTemplate: true,
+  toolFormat: "json",
+  hasReasoning: false,
   adapter: { vendor: "none", architecture: "none", description: "none" },
   features: { f16: false, subgroups: false },
   warnings: [],
@@ -77,6 +79,10 @@ export class FakeEngine implements ServedEngine {
   abort(requestId: string): void {
     this.aborted.push(requestId);
     this.send(requestId, { kind: "error", error: toWireError(new CairnError("aborted", "aborted in the worker")) });
+  }
+
+  countTokens(): number {
+    return 7;
   }
 
   kvStats(): KvStats {

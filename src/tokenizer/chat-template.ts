@@ -1,5 +1,5 @@
 import { parse, tokenize } from "@huggingface/jinja";
-import type { ChatMessage } from "../protocol/messages";
+import type { ChatMessage, ToolFormat } from "../protocol/messages";
 import { CairnError, reasonOf } from "../util/errors";
 import { isRecord } from "../util/json";
 import { renderTemplate } from "./template-interpreter";
@@ -34,6 +34,20 @@ export class ChatTemplate {
     this.#source = source;
     const tokens = TOKEN_VARIABLES.map((name) => [name, tokenContent(tokenizerConfig[name])] as const);
     this.#variables = Object.fromEntries(tokens.filter(([, content]) => content !== null));
+  }
+
+  /** How it has the model write tool calls, by what is written in it. */
+  get toolFormat(): ToolFormat {
+    const source = this.#source;
+    if (!/\btools\b/.test(source)) return "json";
+    if (source.includes("<tool_call>")) return "hermes";
+    if (source.includes("[TOOL_CALLS]")) return "mistral";
+    return /<\|python_tag\|>|ipython/.test(source) ? "llama3" : "json";
+  }
+
+  /** It has the model think before it answers. */
+  get hasReasoning(): boolean {
+    return this.#source.includes("</think>");
   }
 
   /** Throws `chat_template` { reason } when the template is broken, refuses the messages, or takes far more work than one needs. */

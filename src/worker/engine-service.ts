@@ -10,6 +10,7 @@ import {
   type GenerateRequest,
   type LoadProgress,
   type PartSource,
+  type PromptInput,
 } from "../protocol/messages";
 import { assert, CairnError, toWireError } from "../util/errors";
 
@@ -18,6 +19,7 @@ export interface ServedEngine {
   readonly info: EngineInfo;
   generate(request: GenerateRequest, sink: (event: GenerateEvent) => void): void;
   abort(requestId: string): void;
+  countTokens(input: PromptInput): number;
   kvStats(): KvStats;
   kvClear(tiers: readonly KvTier[]): Promise<void>;
   kvFlush(): Promise<void>;
@@ -89,6 +91,10 @@ export class EngineService<Device> implements EngineWorkerApi {
     } catch (error) {
       send({ kind: "error", error: toWireError(error) });
     }
+  }
+
+  async countTokens(input: PromptInput): Promise<number> {
+    return (await this.#ready()).countTokens(input);
   }
 
   async kvStats(): Promise<KvStats> {
