@@ -23,7 +23,7 @@ export class CairnEngine {
     const model = { id: info.modelId, object: "model", created, owned_by: "local" } as const;
     this.#connection = connection;
     this.info = info;
-    this.chat = { completions: new ChatCompletions(connection, info.modelId) };
+    this.chat = { completions: new ChatCompletions(connection, info) };
     this.completions = new Completions(connection, info.modelId);
     this.kv = new KvCache(connection);
     this.models = { list: async () => ({ object: "list", data: [model] }) };
