@@ -25,7 +25,7 @@ export class CairnEngine {
     this.info = info;
     this.chat = { completions: new ChatCompletions(connection, info) };
     this.completions = new Completions(connection, info.modelId);
-    this.kv = new KvCache(connection);
+    this.kv = new KvCache(connection, info);
     this.models = { list: async () => ({ object: "list", data: [model] }) };
     const { document } = globalThis;
     const flushWhenHidden = () => {
