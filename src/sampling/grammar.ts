@@ -8,7 +8,7 @@ export type GrammarFormat =
   | {
       readonly type: "json_schema";
       readonly json_schema: Readonly<Record<string, unknown>>;
-      /** Names the schema in errors. */
+      /** What the caller calls the schema: errors name what is wrong in it by a path from there. */
       readonly param?: string;
     }
   /** Anything; within a tag, up to its end. */

@@ -7,43 +7,7 @@ export interface BoundFunction {
   readonly parameters: GrammarFormat;
 }
 
-/** How a model's calls are written, for a grammar: tags of whole calls, or of lists of calls. */
-interface CallTags {
-  readonly tags: readonly TagFormat[];
-  /** Between two; null where one tag holds all. */
-  readonly separator: string | null;
-}
-
-/** Calls and nothing else: one, or one or more. */
-export function callsGrammar(format: ToolFormat, functions: readonly BoundFunction[], isOne: boolean): GrammarFormat {
-  const { tags, separator } = callTags(format, functions, isOne);
-  return {
-    type: "tags_with_separator",
-    tags,
-    separator: separator ?? "",
-    at_least_one: true,
-    stop_after_first: isOne || separator === null,
-  };
-}
-
-/** Any text, and calls in it; null where nothing in such a text marks where a call begins. */
-export function textWithCallsGrammar(
-  format: ToolFormat,
-  functions: readonly BoundFunction[],
-  isOne: boolean,
-): GrammarFormat | null {
-  const trigger = CALL_TRIGGERS[format];
-  if (trigger === null) return null;
-  return {
-    type: "triggered_tags",
-    triggers: [trigger],
-    tags: callTags(format, functions, isOne).tags,
-    at_least_one: false,
-    stop_after_first: isOne,
-  };
-}
-
-/** What tells a call from text, by what it begins with. */
+/** What tells calls from text, by what they begin with; null where nothing does. */
 export const CALL_TRIGGERS: Readonly<Record<ToolFormat, string | null>> = {
   hermes: "<tool_call>",
   llama3: null,
@@ -51,38 +15,57 @@ export const CALL_TRIGGERS: Readonly<Record<ToolFormat, string | null>> = {
   json: null,
 };
 
-function callTags(format: ToolFormat, functions: readonly BoundFunction[], isOne: boolean): CallTags {
+/** Calls and nothing else: one, or one or more. */
+export function callsGrammar(format: ToolFormat, functions: readonly BoundFunction[], isOne: boolean): GrammarFormat {
+  if (format === "llama3") return separated(jsonCalls(functions, "parameters"), "; ", isOne);
+  const [first, ...others] = callTags(format, functions, isOne);
+  return others.length === 0 ? first : { type: "or", elements: [first, ...others] };
+}
+
+/** Any text, and calls in it; null where nothing in such a text tells where a call begins. */
+export function textWithCallsGrammar(
+  format: ToolFormat,
+  functions: readonly BoundFunction[],
+  isOne: boolean,
+): GrammarFormat | null {
+  const trigger = CALL_TRIGGERS[format];
+  if (format === "llama3" || trigger === null) return null;
+  const tags = callTags(format, functions, isOne);
+  return { type: "triggered_tags", triggers: [trigger], tags, at_least_one: false, stop_after_first: isOne };
+}
+
+/**
+ * Tags of a call, or of several: XGrammar takes formats without an end, as `tags_with_separator` is one, beside others only within a
+ * tag that has one. In Mistral's newer format, the name before the arguments, there is therefore one call.
+ */
+function callTags(
+  format: Exclude<ToolFormat, "llama3">,
+  functions: readonly BoundFunction[],
+  isOne: boolean,
+): TagFormat[] {
   switch (format) {
-    case "hermes":
-      return { tags: jsonCalls(functions, "arguments", "<tool_call>\n", "\n</tool_call>"), separator: "\n" };
-    case "llama3":
-      return { tags: jsonCalls(functions, "parameters"), separator: "; " };
+    case "hermes": {
+      const [begin, end] = ["<tool_call>\n", "\n</tool_call>"];
+      return [tag(begin, separated(jsonCalls(functions, "arguments"), `${end}\n${begin}`, isOne), end)];
+    }
     case "mistral": {
-      const calls = jsonCalls(functions, "arguments");
-      const lists = ["[TOOL_CALLS][", "[TOOL_CALLS] ["].map((begin) => list(begin, calls, isOne));
-      const named = functions.map(({ name, parameters }) => tag(`[TOOL_CALLS]${name}[ARGS]`, parameters, ""));
-      return { tags: [...lists, ...named], separator: "" };
+      const calls = separated(jsonCalls(functions, "arguments"), ", ", isOne);
+      const lists = ["[TOOL_CALLS][", "[TOOL_CALLS] ["].map((begin) => tag(begin, calls, "]"));
+      return [...lists, ...functions.map(({ name, parameters }) => tag(`[TOOL_CALLS]${name}[ARGS]`, parameters, ""))];
     }
     case "json": {
       const calls = jsonCalls(functions, "parameters");
-      return { tags: isOne ? calls : [...calls, list("[", calls, false)], separator: null };
+      return isOne ? calls : [...calls, tag("[", separated(calls, ", ", false), "]")];
     }
   }
 }
 
-function jsonCalls(functions: readonly BoundFunction[], key: string, begin = "", end = ""): TagFormat[] {
-  return functions.map(({ name, parameters }) => tag(`${begin}{"name": "${name}", "${key}": `, parameters, `}${end}`));
+function jsonCalls(functions: readonly BoundFunction[], key: string): TagFormat[] {
+  return functions.map(({ name, parameters }) => tag(`{"name": "${name}", "${key}": `, parameters, "}"));
 }
 
-function list(begin: string, tags: readonly TagFormat[], isOne: boolean): TagFormat {
-  const content = {
-    type: "tags_with_separator",
-    tags,
-    separator: ", ",
-    at_least_one: true,
-    stop_after_first: isOne,
-  } as const;
-  return tag(begin, content, "]");
+function separated(tags: readonly TagFormat[], separator: string, isOne: boolean): GrammarFormat {
+  return { type: "tags_with_separator", tags, separator, at_least_one: true, stop_after_first: isOne };
 }
 
 function tag(begin: string, content: GrammarFormat, end: string): TagFormat {
