@@ -200,6 +200,23 @@ describe("ToolCalls", () => {
     );
   });
 
+  it("gives the text of any arguments as it stands", () => {
+    const written: Readonly<Record<ToolFormat, (args: string) => string>> = {
+      hermes: (args) => `<tool_call>\n{"name": "add", "arguments": ${args}}\n</tool_call>`,
+      llama3: (args) => `<|python_tag|>{"name": "add", "parameters": ${args}}`,
+      mistral: (args) => `[TOOL_CALLS]add[ARGS]${args}`,
+      json: (args) => `\`\`\`json\n[{"parameters": ${args}, "name": "add"}]\n\`\`\``,
+    };
+    const formats = fc.constantFrom<ToolFormat>("hermes", "llama3", "mistral", "json");
+    const values = fc.dictionary(fc.string(), fc.jsonValue());
+    fc.assert(
+      fc.property(formats, values, fc.nat(2), fc.array(fc.nat(12)), (format, value, indent, cuts) => {
+        const args = JSON.stringify(value, null, indent);
+        expect(read(format, cut(written[format](args), cuts))).toEqual({ content: "", calls: [add(args)] });
+      }),
+    );
+  });
+
   it("streams arguments once the name is known, and not a half of a character", () => {
     const newId = () => "id0";
     const parser = new ToolCalls({ syntax: CALL_SYNTAX.hermes, names: new Set(["add"]), isParallel: true, newId });
