@@ -2,8 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ToolFormat } from "../../protocol/messages";
 import type { ToolCallDelta } from "../openai-types";
+import type { CallPiece } from "./call-pieces";
 import { CALL_SYNTAX } from "./call-syntax";
-import { type CallPiece, ToolCalls } from "./tool-calls";
+import { ToolCalls } from "./tool-calls";
 
 interface Whole {
   readonly content: string;
