@@ -4,7 +4,9 @@ import { describe, expect, it } from "vitest";
 import type { ToolFormat } from "../../protocol/messages";
 import type { GrammarFormat } from "../../sampling/grammar";
 import { answerGrammars } from "./answer-grammar";
+import { CALL_SYNTAX } from "./call-syntax";
 import { responseFormat } from "./response-format";
+import { ToolCalls } from "./tool-calls";
 import { validateTools } from "./validate-tools";
 
 const TOOLS = [
@@ -84,6 +86,19 @@ describe.each(FORMATS)("calls as %s", (format) => {
   it("may be several where tool_choice is required", async () => {
     const { grammar } = grammarsOf(format, { tools: TOOLS, tool_choice: "required" });
     expect(await accepted(grammar, texts)).toEqual([...one, ...two]);
+  });
+
+  it("are read as what they are", () => {
+    const names = new Set(["add", "get_time"]);
+    for (const [numCalls, text] of [
+      ...one.map((text) => [1, text] as const),
+      ...two.map((text) => [2, text] as const),
+    ]) {
+      const reader = new ToolCalls({ syntax: CALL_SYNTAX[format], names, isParallel: true, newId: () => "id" });
+      const pieces = [reader.push(text), reader.end()];
+      expect(pieces.map(({ content }) => content).join("")).toBe("");
+      expect(pieces.flatMap(({ calls }) => calls)).toHaveLength(numCalls);
+    }
   });
 
   it("are one without parallel_tool_calls, and of the function that was named", async () => {

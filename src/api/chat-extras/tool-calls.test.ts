@@ -2,8 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ToolFormat } from "../../protocol/messages";
 import type { ToolCallDelta } from "../openai-types";
+import type { CallPiece } from "./call-pieces";
 import { CALL_SYNTAX } from "./call-syntax";
-import { type CallPiece, ToolCalls } from "./tool-calls";
+import { ToolCalls } from "./tool-calls";
 
 interface Whole {
   readonly content: string;
@@ -196,6 +197,23 @@ describe("ToolCalls", () => {
     fc.assert(
       fc.property(fc.constantFrom<ToolFormat>("hermes", "json"), fc.array(pieces), (format, parts) => {
         expect(read(format, parts)).toEqual({ content: parts.join(""), calls: [] });
+      }),
+    );
+  });
+
+  it("gives the text of any arguments as it stands", () => {
+    const written: Readonly<Record<ToolFormat, (args: string) => string>> = {
+      hermes: (args) => `<tool_call>\n{"name": "add", "arguments": ${args}}\n</tool_call>`,
+      llama3: (args) => `<|python_tag|>{"name": "add", "parameters": ${args}}`,
+      mistral: (args) => `[TOOL_CALLS]add[ARGS]${args}`,
+      json: (args) => `\`\`\`json\n[{"parameters": ${args}, "name": "add"}]\n\`\`\``,
+    };
+    const formats = fc.constantFrom<ToolFormat>("hermes", "llama3", "mistral", "json");
+    const values = fc.dictionary(fc.string(), fc.jsonValue());
+    fc.assert(
+      fc.property(formats, values, fc.nat(2), fc.array(fc.nat(12)), (format, value, indent, cuts) => {
+        const args = JSON.stringify(value, null, indent);
+        expect(read(format, cut(written[format](args), cuts))).toEqual({ content: "", calls: [add(args)] });
       }),
     );
   });

@@ -1,22 +1,13 @@
-import type { ToolCallDelta } from "../openai-types";
+import { type CallPiece, type CallPieceOptions, CallPieces } from "./call-pieces";
 import { CallReader } from "./call-reader";
 import type { CallSyntax } from "./call-syntax";
 import { isSpace } from "./json-value";
 import { tagLengthAtEnd } from "./thoughts";
 
-/** A piece of an answer: text, and calls or more of their arguments. */
-export interface CallPiece {
-  readonly content: string;
-  readonly calls: readonly ToolCallDelta[];
-}
-
-export interface ToolCallOptions {
+export interface ToolCallOptions extends CallPieceOptions {
   readonly syntax: CallSyntax;
   /** Of the functions that may be called; what calls another is text. */
   readonly names: ReadonlySet<string>;
-  /** False: calls behind the first are dropped. */
-  readonly isParallel: boolean;
-  readonly newId: () => string;
 }
 
 /** What stands before a call's arguments where its name comes first. */
@@ -38,23 +29,20 @@ export class ToolCalls {
   #reader = new CallReader();
   #isTold = false;
   #isList = false;
-  #hasText = false;
-  /** Space of the text that a call may follow. */
-  #space = "";
-  #numCalls = 0;
+  #hasGivenUp = false;
   #numCallsAtOpening = 0;
-  #content = "";
-  #calls: ToolCallDelta[] = [];
+  readonly #pieces: CallPieces;
 
   constructor(options: ToolCallOptions) {
     this.#options = options;
+    this.#pieces = new CallPieces(options);
     this.#tags = [...options.syntax.openings, ...options.syntax.markers];
   }
 
   push(text: string): CallPiece {
     this.#rest += text;
     while (this.#state === "text" ? this.#readText() : this.#readCalls());
-    return this.#take();
+    return this.#pieces.take();
   }
 
   /** What was held back. A call that the text does not end stays as it is. */
@@ -63,9 +51,9 @@ export class ToolCalls {
       this.#giveUp();
       while (this.#state === "text" ? this.#readText() : this.#readCalls());
     }
-    this.#say(this.#rest);
-    if (this.#numCalls === 0) this.#content += this.#space;
-    return this.#take();
+    this.#pieces.say(this.#rest);
+    this.#pieces.end();
+    return this.#pieces.take();
   }
 
   /** Whether the text may end here: in text, in a call that was told, or behind one. */
@@ -78,16 +66,16 @@ export class ToolCalls {
   #readText(): boolean {
     const { syntax } = this.#options;
     const first = this.#rest.trimStart()[0];
-    if (!this.#hasText && syntax.bare !== "") {
+    if (!this.#pieces.hasText && !this.#hasGivenUp && syntax.bare !== "") {
       if (first === undefined) return false;
       if (syntax.bare.includes(first)) return this.#open("");
     }
     const { at, tag } = firstOf(this.#rest, this.#tags);
     if (tag === null) {
-      this.#say(this.#consume(this.#rest.length - tagLengthAtEnd(this.#rest, this.#tags)));
+      this.#pieces.say(this.#consume(this.#rest.length - tagLengthAtEnd(this.#rest, this.#tags)));
       return false;
     }
-    this.#say(this.#consume(at));
+    this.#pieces.say(this.#consume(at));
     this.#consume(tag.length);
     return syntax.openings.includes(tag) ? this.#open(syntax.markers.includes(tag) ? "" : tag) : true;
   }
@@ -96,7 +84,7 @@ export class ToolCalls {
     this.#opening = opening;
     this.#raw = "";
     this.#isList = false;
-    this.#numCallsAtOpening = this.#numCalls;
+    this.#numCallsAtOpening = this.#pieces.numCalls;
     this.#state = "between";
     return true;
   }
@@ -194,42 +182,20 @@ export class ToolCalls {
 
   /** Tells of the call, once, and of what came of its arguments. */
   #tell(name: string): void {
-    if (!this.#isTold) {
-      this.#isTold = true;
-      this.#space = "";
-      this.#numCalls++;
-      if (this.#isShown()) {
-        const id = this.#options.newId();
-        this.#calls.push({ index: this.#numCalls - 1, id, type: "function", function: { name, arguments: "" } });
-      }
-    }
-    this.#addArguments(this.#reader.take());
+    if (!this.#isTold) this.#pieces.beginCall(name);
+    this.#isTold = true;
+    this.#pieces.addArguments(this.#reader.take());
   }
 
   #endCall(): void {
-    if (!this.#reader.hasArguments) this.#addArguments("{}");
+    if (!this.#reader.hasArguments) this.#pieces.addArguments("{}");
     this.#raw = "";
     this.#state = "between";
   }
 
-  #addArguments(text: string): void {
-    if (text === "" || !this.#isShown()) return;
-    const index = this.#numCalls - 1;
-    const last = this.#calls.at(-1);
-    if (last?.index !== index) this.#calls.push({ index, function: { arguments: text } });
-    else {
-      const { arguments: before = "", ...fields } = last.function;
-      this.#calls[this.#calls.length - 1] = { ...last, function: { ...fields, arguments: before + text } };
-    }
-  }
-
-  #isShown(): boolean {
-    return this.#options.isParallel || this.#numCalls === 1;
-  }
-
   /** Whether the opening was followed by a call. */
   #hasCalls(): boolean {
-    return this.#numCalls > this.#numCallsAtOpening;
+    return this.#pieces.numCalls > this.#numCallsAtOpening;
   }
 
   /** Text goes on: behind calls, or because there was none. */
@@ -242,8 +208,8 @@ export class ToolCalls {
 
   /** What was read since the opening, or since the last call, is content, besides calls that begin further on in it. */
   #giveUp(): false {
-    this.#say(this.#hasCalls() ? "" : this.#opening);
-    this.#hasText = true;
+    if (!this.#hasCalls()) this.#pieces.say(this.#opening);
+    this.#hasGivenUp = true;
     this.#rest = this.#raw + this.#rest;
     this.#state = "text";
     return false;
@@ -253,25 +219,10 @@ export class ToolCalls {
     this.#raw += this.#consume(1);
   }
 
-  #say(text: string): void {
-    const all = this.#space + text;
-    const said = all.trimEnd();
-    if (said !== "") this.#hasText = true;
-    this.#content += said;
-    this.#space = all.slice(said.length);
-  }
-
   #consume(length: number): string {
     const taken = this.#rest.slice(0, length);
     this.#rest = this.#rest.slice(length);
     return taken;
-  }
-
-  #take(): CallPiece {
-    const piece = { content: this.#content, calls: this.#calls };
-    this.#content = "";
-    this.#calls = [];
-    return piece;
   }
 }
 
