@@ -13,8 +13,9 @@ export interface SubmittedStep {
 export interface ModelRunner {
   /**
    * Encodes and submits one step: its stores, its loads, then its tokens, if it has any. Synchronous up to the queue submit.
-   * Steps run, and land, in the order of the calls; several may be in flight.
+   * Steps run, and land, in the order of the calls; several may be in flight. `masks`: by row, of the constrained requests that
+   * the step samples for; [ceil(vocab size / 32)], a bit for each id that may be sampled.
    */
-  submit(output: SchedulerOutput): SubmittedStep;
+  submit(output: SchedulerOutput, masks?: ReadonlyMap<number, Uint32Array<ArrayBuffer>>): SubmittedStep;
   dispose(): void;
 }

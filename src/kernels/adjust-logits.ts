@@ -2,11 +2,12 @@ import source from "../../shaders/adjust_logits.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
 import { f32, packParams, u32 } from "../gpu/params";
 import { MAX_LOGIT_BIASES } from "../sampling/sampling-params";
+import { ceilDiv } from "../util/math";
 import { gridModule, stepModule } from "./modules";
 import { samplingRowModule } from "./sampling-row";
 
 /**
- * Applies logit bias and penalties to the logit rows whose request has any, as sampling/adjust-logits.ts defines them. The
+ * Applies logit bias, penalties and masks to the logit rows whose request has any, as sampling/adjust-logits.ts defines them. The
  * result goes to the adjusted rows, behind the model's own, which stay as they are.
  */
 export const adjustLogits = defineKernel({
@@ -18,6 +19,7 @@ export const adjustLogits = defineKernel({
     rows: "read",
     token_counts: "read",
     biases: "read",
+    masks: "read",
     logits: "read_write",
   },
   overrides: [],
@@ -31,6 +33,9 @@ export const adjustLogitsVariant: KernelVariant<never> = {
 
 /** Words of a row in `biases`. */
 export const BIAS_ROW_WORDS = 2 * MAX_LOGIT_BIASES;
+
+/** Words of a row in `masks`: a bit an id. */
+export const maskRowWords = (vocabSize: number): number => ceilDiv(vocabSize, 32);
 
 export const packBiases = (logitBias: ReadonlyMap<number, number>): Uint32Array<ArrayBuffer> =>
   packParams([...logitBias].flatMap(([id, bias]) => [u32(id), f32(bias)]));

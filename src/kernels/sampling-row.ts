@@ -15,7 +15,7 @@ export const SAMPLING_ROW_WORDS = 12;
 /** As common/sampling_row.wgsl lays it out. */
 export function packSamplingRow(params: SamplingParams): Uint32Array<ArrayBuffer> {
   const { temperature, topK, topP, minP, seed, numLogprobs } = params;
-  const flags = [hasPenalties(params), adjustsLogits(params), numLogprobs !== null];
+  const flags = [hasPenalties(params), adjustsLogits(params), numLogprobs !== null, params.isConstrained];
   return packParams([
     f32(temperature),
     u32(topK),

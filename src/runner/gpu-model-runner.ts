@@ -13,7 +13,7 @@ import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output"
 import { assert, CairnError, reasonOf } from "../util/errors";
 import { failTransfers, type KvTransfers } from "./kv-transfers";
 import { ReadbackRing } from "./readback-ring";
-import { Sampler, type StepSampling } from "./sampler";
+import { Sampler, type StepMasks, type StepSampling } from "./sampler";
 import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
 import type { drawStep, StepObserver } from "./step-trace";
@@ -21,6 +21,8 @@ import { SubmitPacer } from "./submit-pacer";
 
 /** How long a device that refused a map has to say that it was lost. */
 const DEVICE_LOSS_NOTICE_MS = 1000;
+
+const NO_MASKS: StepMasks = new Map();
 
 /** Sees the logits of every step that samples, before its result is known: [logit rows, vocab], in batch order. For tests. */
 export type LogitsObserver = (output: SchedulerOutput, logits: Float32Array) => void;
@@ -92,10 +94,13 @@ export class GpuModelRunner {
   }
 
   /** See ModelRunner. Throws `internal` for transfers that cannot be: without offload, or with too few free staging slots. */
-  submit(output: SchedulerOutput): { landed: Promise<StepResult>; transfers: Promise<TransferResult>[] } {
+  submit(
+    output: SchedulerOutput,
+    masks: StepMasks = NO_MASKS,
+  ): { landed: Promise<StepResult>; transfers: Promise<TransferResult>[] } {
     // Ahead of everything that the step writes.
     const transfers = this.#transfer(output.transfers);
-    const landed = this.#run(output, this.#landing);
+    const landed = this.#run(output, masks, this.#landing);
     this.#landing = landed;
     return { landed, transfers };
   }
@@ -109,11 +114,11 @@ export class GpuModelRunner {
   }
 
   /** Synchronous up to the submit. Every step is read back, also one that samples nothing: that is how its end is known. */
-  async #run(output: SchedulerOutput, previousLanding: Promise<unknown>): Promise<StepResult> {
+  async #run(output: SchedulerOutput, masks: StepMasks, previousLanding: Promise<unknown>): Promise<StepResult> {
     this.#throwIfFailed();
     const { profiler, observeLogits } = this.#parts;
     const submittedMs = performance.now();
-    const { shape, sampling, slot } = this.#encode(output);
+    const { shape, sampling, slot } = this.#encode(output, masks);
     this.#observe("submitted", output);
     const needsLogits = observeLogits !== null && shape.numLogitRows > 0;
     const logits = needsLogits ? this.#readLogits(shape.numLogitRows) : null;
@@ -128,7 +133,7 @@ export class GpuModelRunner {
   }
 
   /** Submits a step whole; its ids will be in the slot. */
-  #encode(output: SchedulerOutput): { shape: StepShape; sampling: StepSampling; slot: GPUBuffer } {
+  #encode(output: SchedulerOutput, masks: StepMasks): { shape: StepShape; sampling: StepSampling; slot: GPUBuffer } {
     const { gpu, state, sizes, profiler } = this.#parts;
     for (const row of output.newRows) this.#sampler.writeRow(row);
     const { words, shape, numBlockTableUpdates } = packStep(output, sizes);
@@ -140,7 +145,7 @@ export class GpuModelRunner {
       encoder.dispatch(pipeline, bindGroup, updateBlockTablesGrid(numBlockTableUpdates));
     }
     if (shape.numTokens > 0) this.#encodeStages(encoder, shape);
-    const sampling = this.#sampler.encode(encoder, output);
+    const sampling = this.#sampler.encode(encoder, output, masks);
     const slot = this.#readback.take();
     encoder.copy(this.#sampler.sampled, slot, sampling.bytes);
     encoder.submit();

@@ -7,6 +7,7 @@ import {
   adjustLogitsGrid,
   adjustLogitsVariant,
   BIAS_ROW_WORDS,
+  maskRowWords,
   packBiases,
 } from "../kernels/adjust-logits";
 import { LOGPROBS_ROW_WORDS, logprobs, logprobsGrid, logprobsVariant, unpackLogprobs } from "../kernels/logprobs";
@@ -16,6 +17,7 @@ import type { DeviceVariant } from "../kernels/variants";
 import { logitRowCapacity, logitsStride } from "../models/scratch";
 import { adjustsLogits, type SamplingParams } from "../sampling/sampling-params";
 import type { NewRow, SampledToken, SchedulerOutput } from "../scheduler/scheduler-output";
+import { assert } from "../util/errors";
 import type { StepState } from "./step-state";
 
 export interface SamplerParts {
@@ -29,6 +31,9 @@ export interface SamplerParts {
   readonly vocabSize: number;
   readonly maxRows: number;
 }
+
+/** For each constrained row that a step samples for, a bit for each id that it may sample. */
+export type StepMasks = ReadonlyMap<number, Uint32Array<ArrayBuffer>>;
 
 /** What a step samples, in the order of its logit rows. */
 export interface StepSampling {
@@ -54,14 +59,14 @@ export class Sampler {
 
   static async create(parts: SamplerParts): Promise<Sampler> {
     const { buffers, maxRows, pipelines, variant, logits, vocabSize } = parts;
-    const { step, rows, lastIds, tokenCounts, biases } = parts.state;
+    const { step, rows, lastIds, tokenCounts, biases, masks } = parts.state;
     const sampled = buffers.storage("sampled", maxRows * (SAMPLED_ROW_WORDS + LOGPROBS_ROW_WORDS) * 4);
     const params = (label: string, offset: number) =>
       buffers.uniform(`${label}.params`, packLogitParams(vocabSize, logitsStride(vocabSize), offset));
     const shared = { step, rows, logits };
     const adjusted = { ...shared, params: params("sample", logitRowCapacity(maxRows)), token_counts: tokenCounts };
     const stages = await Promise.all([
-      makeStage(pipelines, adjustLogits, adjustLogitsVariant, { ...adjusted, biases }),
+      makeStage(pipelines, adjustLogits, adjustLogitsVariant, { ...adjusted, biases, masks }),
       makeStage(pipelines, sample, sampleVariant(variant), { ...adjusted, last_ids: lastIds, sampled }),
       makeStage(pipelines, logprobs, logprobsVariant(variant), {
         ...shared,
@@ -94,10 +99,12 @@ export class Sampler {
     }
   }
 
-  encode(encoder: Encoder, { scheduled }: SchedulerOutput): StepSampling {
+  /** `masks`: of the constrained rows that sample. */
+  encode(encoder: Encoder, { scheduled }: SchedulerOutput, masks: StepMasks): StepSampling {
     const requests = scheduled
       .filter(({ samples }) => samples)
       .map(({ requestId, row }) => ({ requestId, sampling: this.#samplingOfRow[row] }));
+    for (const { row, samples } of scheduled) if (samples) this.#writeMask(row, masks.get(row));
     const numRows = requests.length;
     const hasLogprobs = requests.some(({ sampling }) => sampling.numLogprobs !== null);
     if (requests.some(({ sampling }) => adjustsLogits(sampling))) {
@@ -106,6 +113,13 @@ export class Sampler {
     if (numRows > 0) encoder.dispatch(this.#sample.pipeline, this.#sample.bindGroup, sampleGrid(numRows));
     if (hasLogprobs) encoder.dispatch(this.#logprobs.pipeline, this.#logprobs.bindGroup, logprobsGrid(numRows));
     return { requests, bytes: hasLogprobs ? this.sampled.size : this.#parts.maxRows * SAMPLED_ROW_WORDS * 4 };
+  }
+
+  #writeMask(row: number, mask: Uint32Array<ArrayBuffer> | undefined): void {
+    const { device, state, vocabSize } = this.#parts;
+    const numWords = this.#samplingOfRow[row].isConstrained ? maskRowWords(vocabSize) : undefined;
+    assert(mask?.length === numWords, () => `row ${row} has a mask of ${mask?.length} words, not ${numWords}`);
+    if (mask) device.queue.writeBuffer(state.masks, row * mask.byteLength, mask);
   }
 
   /** What was read back of a step: `words` are `bytes` of `sampled`. */

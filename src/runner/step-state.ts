@@ -1,5 +1,5 @@
 import { type Buffers, bufferBytes } from "../gpu/buffers";
-import { BIAS_ROW_WORDS } from "../kernels/adjust-logits";
+import { BIAS_ROW_WORDS, maskRowWords } from "../kernels/adjust-logits";
 import { SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
 import { type StepBufferSizes, stepBufferBytes } from "./step-buffer";
 
@@ -17,6 +17,8 @@ export interface StepState {
   readonly tokenCounts: GPUBuffer;
   /** Logit biases of each row. */
   readonly biases: GPUBuffer;
+  /** [row][ceil(vocab / 32)]: a bit for each id that may be sampled. Only of constrained rows, written before each step that samples for them. */
+  readonly masks: GPUBuffer;
 }
 
 function bytes(sizes: StepBufferSizes, vocabSize: number): Record<keyof StepState, number> {
@@ -27,6 +29,7 @@ function bytes(sizes: StepBufferSizes, vocabSize: number): Record<keyof StepStat
     lastIds: sizes.maxRows * 4,
     tokenCounts: sizes.maxRows * vocabSize * 4,
     biases: sizes.maxRows * BIAS_ROW_WORDS * 4,
+    masks: sizes.maxRows * maskRowWords(vocabSize) * 4,
   };
 }
 
@@ -49,5 +52,6 @@ export async function allocateStepState(
     lastIds: buffers.storage("last_ids", needed.lastIds),
     tokenCounts: await buffers.large("token_counts", needed.tokenCounts),
     biases: buffers.storage("biases", needed.biases),
+    masks: buffers.storage("masks", needed.masks),
   };
 }

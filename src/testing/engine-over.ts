@@ -1,6 +1,7 @@
 import { Engine } from "../engine/engine";
 import type { LoadedParts } from "../engine/load-engine";
 import { makeOffload, type OffloadMemory, type StorageParts } from "../engine/make-offload";
+import type { ModelRunner } from "../engine/model-runner";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
 import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { Scheduler } from "../scheduler/scheduler";
@@ -36,9 +37,9 @@ export function engineOver(
   const scheduler = new Scheduler(schedulerOptions, offload ? [offload.connector] : []);
   const steps: SchedulerOutput[] = [];
   const runner = {
-    submit: (output: SchedulerOutput) => {
+    submit: (...[output, masks]: Parameters<ModelRunner["submit"]>) => {
       steps.push(output);
-      return parts.runner.submit(output);
+      return parts.runner.submit(output, masks);
     },
     dispose: () => parts.runner.dispose(),
   };
