@@ -1,4 +1,5 @@
 import type { TransferResult } from "../offload/transfer-job";
+import type { SamplingParams } from "../sampling/sampling-params";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 
 /** What comes of a step. */
@@ -17,5 +18,7 @@ export interface ModelRunner {
    * the step samples for; [ceil(vocab size / 32)], a bit for each id that may be sampled.
    */
   submit(output: SchedulerOutput, masks?: ReadonlyMap<number, Uint32Array<ArrayBuffer>>): SubmittedStep;
+  /** Gets ready for requests that sample so; null where it is. They may be submitted when it resolved; rejects where they never can. A runner without it is ready for all. */
+  prepare?(sampling: SamplingParams): Promise<void> | null;
   dispose(): void;
 }

@@ -5,15 +5,8 @@ import { type KernelCase, NAN_WORD } from "../testing/kernel-case";
 import { Random } from "../testing/random";
 import { type SampledRow, samplingStep } from "../testing/sampling-step";
 import { assert } from "../util/errors";
-import {
-  adjustLogits,
-  adjustLogitsGrid,
-  adjustLogitsVariant,
-  BIAS_ROW_WORDS,
-  maskRowWords,
-  packBiases,
-} from "./adjust-logits";
-import { packLogitParams } from "./sampling-row";
+import { adjustLogits, adjustLogitsGrid, adjustLogitsVariant, packBiases } from "./adjust-logits";
+import { BIAS_ROW_WORDS, maskRowWords, packLogitParams } from "./sampling-row";
 
 const NO_HISTORY = { promptTokenIds: [], outputTokenIds: [] };
 

@@ -2,7 +2,6 @@ import source from "../../shaders/adjust_logits.wgsl?raw";
 import { defineKernel, foldGrid, type Grid, type KernelVariant } from "../gpu/kernel";
 import { f32, packParams, u32 } from "../gpu/params";
 import { MAX_LOGIT_BIASES } from "../sampling/sampling-params";
-import { ceilDiv } from "../util/math";
 import { gridModule, stepModule } from "./modules";
 import { samplingRowModule } from "./sampling-row";
 
@@ -31,13 +30,19 @@ export const adjustLogitsVariant: KernelVariant<never> = {
   overrides: {},
 };
 
-/** Words of a row in `biases`. */
-export const BIAS_ROW_WORDS = 2 * MAX_LOGIT_BIASES;
-
-/** Words of a row in `masks`: a bit an id. */
-export const maskRowWords = (vocabSize: number): number => ceilDiv(vocabSize, 32);
-
 export const packBiases = (logitBias: ReadonlyMap<number, number>): Uint32Array<ArrayBuffer> =>
   packParams([...logitBias].flatMap(([id, bias]) => [u32(id), f32(bias)]));
+
+/** A row of the token counts [vocab size]: how often an id is in the output, the highest bit if it is in the prompt. */
+export function countTokens(
+  vocabSize: number,
+  promptTokenIds: readonly number[],
+  outputTokenIds: readonly number[],
+): Uint32Array<ArrayBuffer> {
+  const counts = new Uint32Array(vocabSize);
+  for (const id of promptTokenIds) counts[id] = 0x80000000;
+  for (const id of outputTokenIds) counts[id] += 1;
+  return counts;
+}
 
 export const adjustLogitsGrid = (numLogitRows: number): Grid => foldGrid(numLogitRows);

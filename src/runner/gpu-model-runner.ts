@@ -9,11 +9,13 @@ import type { DeviceVariant } from "../kernels/variants";
 import { logitsStride } from "../models/scratch";
 import type { Op, StepShape } from "../models/step-shape";
 import type { StepTransfers, TransferResult } from "../offload/transfer-job";
+import type { SamplingParams } from "../sampling/sampling-params";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { assert, CairnError, reasonOf } from "../util/errors";
 import { failTransfers, type KvTransfers } from "./kv-transfers";
+import type { LogitStages } from "./logit-stages";
 import { ReadbackRing } from "./readback-ring";
-import { Sampler, type StepMasks, type StepSampling } from "./sampler";
+import { needsLogitStages, Sampler, type StepMasks, type StepSampling } from "./sampler";
 import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
 import type { drawStep, StepObserver } from "./step-trace";
@@ -46,6 +48,8 @@ export interface GpuModelRunnerParts {
   readonly profiler: Profiler | null;
   /** Shows each step in the performance panel; null where nothing is profiled. */
   readonly drawStep: typeof drawStep | null;
+  /** Null where no request needs them. */
+  readonly loadLogitStages: (() => Promise<typeof LogitStages>) | null;
   readonly observeLogits: LogitsObserver | null;
   readonly observeSteps: StepObserver | null;
 }
@@ -63,6 +67,8 @@ export class GpuModelRunner {
   readonly #pacer: SubmitPacer;
   /** Of the step that was submitted last. */
   #landing: Promise<unknown> = Promise.resolve();
+  /** While the logit stages are loaded. */
+  #preparing: Promise<void> | null = null;
   #isDisposed = false;
 
   static async create(parts: GpuModelRunnerParts): Promise<GpuModelRunner> {
@@ -170,6 +176,18 @@ export class GpuModelRunner {
 
   #observe(kind: "submitted" | "landed", { stepIndex }: SchedulerOutput): void {
     this.#parts.observeSteps?.({ kind, stepIndex, timeMs: performance.now() });
+  }
+
+  /** See ModelRunner. */
+  prepare(sampling: SamplingParams): Promise<void> | null {
+    const { loadLogitStages } = this.#parts;
+    if (!loadLogitStages || !needsLogitStages(sampling) || this.#sampler.hasLogitStages) return null;
+    this.#preparing ??= loadLogitStages()
+      .then((make) => this.#sampler.addLogitStages(make))
+      .finally(() => {
+        this.#preparing = null;
+      });
+    return this.#preparing;
   }
 
   dispose(): void {

@@ -1,6 +1,5 @@
 import { type Buffers, bufferBytes } from "../gpu/buffers";
-import { BIAS_ROW_WORDS, maskRowWords } from "../kernels/adjust-logits";
-import { SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
+import { BIAS_ROW_WORDS, maskRowWords, SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
 import { type StepBufferSizes, stepBufferBytes } from "./step-buffer";
 
 /** The scheduler's state on the GPU. A row belongs to one running request; all of it can be rebuilt from known ids. */

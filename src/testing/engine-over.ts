@@ -3,7 +3,7 @@ import type { LoadedParts } from "../engine/load-engine";
 import { makeOffload, type OffloadMemory, type StorageParts } from "../engine/make-offload";
 import type { ModelRunner } from "../engine/model-runner";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
-import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "../sampling/sampling-params";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
@@ -41,6 +41,7 @@ export function engineOver(
       steps.push(output);
       return parts.runner.submit(output, masks);
     },
+    prepare: (sampling: SamplingParams) => parts.runner.prepare?.(sampling) ?? null,
     dispose: () => parts.runner.dispose(),
   };
   const closeStorage = () => offload?.storage?.executor.close();
