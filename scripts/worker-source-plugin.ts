@@ -15,6 +15,7 @@ const PARTS: Readonly<Record<PartName, string>> = {
   quantization: "parts/quantization.ts",
   profiler: "parts/profiler.ts",
   storage: "parts/storage.ts",
+  logitStages: "parts/logit-stages.ts",
 };
 
 const SOURCE_ID = "virtual:cairn-worker-source";

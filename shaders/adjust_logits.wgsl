@@ -13,9 +13,12 @@ struct Params {
 @group(0) @binding(3) var<storage, read> token_counts: array<u32>;
 // [row][MAX_BIASES]: id, bits of the bias
 @group(0) @binding(4) var<storage, read> biases: array<vec2<u32>>;
-@group(0) @binding(5) var<storage, read_write> logits: array<u32>;
+// [row][ceil(num_logits / 32)]: the bit of an id that may be drawn is set
+@group(0) @binding(5) var<storage, read> masks: array<u32>;
+@group(0) @binding(6) var<storage, read_write> logits: array<u32>;
 
 const EXPONENT = 0x7f800000u;
+const NEGATIVE_INFINITY = 0xff800000u;
 
 fn counted(row: u32, id: u32) -> u32 {
   if ((rows[row].flags & SAMPLING_COUNTS) == 0u) {
@@ -24,10 +27,21 @@ fn counted(row: u32, id: u32) -> u32 {
   return token_counts[row * params.num_logits + id];
 }
 
+fn is_allowed(row: u32, id: u32) -> bool {
+  if ((rows[row].flags & SAMPLING_CONSTRAINED) == 0u) {
+    return true;
+  }
+  let word = masks[row * ((params.num_logits + 31u) / 32u) + id / 32u];
+  return ((word >> (id % 32u)) & 1u) == 1u;
+}
+
 // NaN and infinity stay as they are.
 fn adjusted(bits: u32, bias: f32, row: u32, id: u32) -> u32 {
   if ((bits & EXPONENT) == EXPONENT) {
     return bits;
+  }
+  if (!is_allowed(row, id)) {
+    return NEGATIVE_INFINITY;
   }
   let sampling = rows[row];
   let tokens = counted(row, id);

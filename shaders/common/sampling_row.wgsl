@@ -13,9 +13,10 @@ struct SamplingRow {
   num_top_logprobs: u32,
 }
 
-const SAMPLING_COUNTS = 1u;     // the ids of its text are counted, for penalties
-const SAMPLING_ADJUSTS = 2u;    // it samples from adjusted logits
-const SAMPLING_LOGPROBS = 4u;   // it wants logprobs
+const SAMPLING_COUNTS = 1u;        // the ids of its text are counted, for penalties
+const SAMPLING_ADJUSTS = 2u;       // it samples from adjusted logits
+const SAMPLING_LOGPROBS = 4u;      // it wants logprobs
+const SAMPLING_CONSTRAINED = 8u;   // it draws only what its mask allows
 
 // What is counted of an id: how often it is in the output, and this bit if it is in the prompt.
 const SAMPLING_IN_PROMPT = 0x80000000u;

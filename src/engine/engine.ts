@@ -28,6 +28,7 @@ interface Prefetch {
 
 type Command =
   | { readonly kind: "add"; readonly live: LiveRequest }
+  | { readonly kind: "refuse"; readonly live: LiveRequest; readonly error: unknown }
   | { readonly kind: "prefetch"; readonly request: Request; readonly prefetch: Prefetch }
   | { readonly kind: "clear"; readonly tiers: readonly KvTier[]; done(): void }
   | { readonly kind: "flush"; done(): void }
@@ -89,7 +90,13 @@ export class Engine {
       if (this.#failure) throw this.#failure;
       const live = this.#prepare(request, sink);
       this.#live.set(request.requestId, live);
-      this.#command({ kind: "add", live });
+      const preparing = this.#parts.runner.prepare?.(live.request.sampling);
+      if (!preparing) this.#command({ kind: "add", live });
+      else
+        preparing.then(
+          () => this.#command({ kind: "add", live }),
+          (error) => this.#command({ kind: "refuse", live, error }),
+        );
     } catch (error) {
       sink({ kind: "error", error: toWireError(error) });
     }
@@ -253,12 +260,16 @@ export class Engine {
   #obey(command: Command): void {
     if (command.kind === "add") {
       const { live } = command;
+      if (this.#live.get(live.request.requestId) !== live) return; // It was aborted while it was prepared.
       this.#guard(live, () => {
         this.#parts.scheduler.addRequest(live.request);
         const { promptTokenIds } = live.request;
         const isThinking = endsInThoughts(this.#parts.tokenizer, promptTokenIds);
         live.sink({ kind: "started", promptTokenIds, ...(isThinking && { isThinking }) });
       });
+    } else if (command.kind === "refuse") {
+      if (this.#live.get(command.live.request.requestId) === command.live)
+        this.#endWithError(command.live, command.error);
     } else if (command.kind === "prefetch") {
       this.#startPrefetch(command.request, command.prefetch);
     } else if (command.kind === "clear") {

@@ -3,6 +3,7 @@ import type { Quantization } from "../models/quantization";
 import type { openStorage } from "../offload/storage/open-storage";
 import type { StorageConnection } from "../offload/storage/storage-connection";
 import type { PartName } from "../protocol/messages";
+import type { LogitStages } from "../runner/logit-stages";
 import type { JudgeDevice } from "../runner/self-test/judge-device";
 import type { drawStep } from "../runner/step-trace";
 
@@ -11,6 +12,7 @@ export interface LazyParts {
   readonly selfTest: JudgeDevice;
   readonly quantization: Quantization;
   readonly storage: StoragePart;
+  readonly logitStages: typeof LogitStages;
   readonly profiler: { readonly Profiler: typeof Profiler; readonly drawStep: typeof drawStep };
 }
 

@@ -236,6 +236,7 @@ async function makeRunner(
     transfers,
     profiler: profiling && new profiling.Profiler(gpu, buffers),
     drawStep: profiling?.drawStep ?? null,
+    loadLogitStages: () => loadPart("logitStages"),
     observeLogits: context.observeLogits ?? null,
     observeSteps: context.observeSteps ?? null,
   });

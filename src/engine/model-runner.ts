@@ -1,4 +1,5 @@
 import type { TransferResult } from "../offload/transfer-job";
+import type { SamplingParams } from "../sampling/sampling-params";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 
 /** What comes of a step. */
@@ -13,8 +14,11 @@ export interface SubmittedStep {
 export interface ModelRunner {
   /**
    * Encodes and submits one step: its stores, its loads, then its tokens, if it has any. Synchronous up to the queue submit.
-   * Steps run, and land, in the order of the calls; several may be in flight.
+   * Steps run, and land, in the order of the calls; several may be in flight. `masks`: by row, of the constrained requests that
+   * the step samples for; [ceil(vocab size / 32)], a bit for each id that may be sampled.
    */
-  submit(output: SchedulerOutput): SubmittedStep;
+  submit(output: SchedulerOutput, masks?: ReadonlyMap<number, Uint32Array<ArrayBuffer>>): SubmittedStep;
+  /** Gets ready for requests that sample so; null where it is. They may be submitted when it resolved; rejects where they never can. A runner without it is ready for all. */
+  prepare?(sampling: SamplingParams): Promise<void> | null;
   dispose(): void;
 }

@@ -97,6 +97,7 @@ function resolveSampling(
     frequencyPenalty: given.frequencyPenalty ?? neutral.frequencyPenalty,
     logitBias: given.logitBias ?? neutral.logitBias,
     numLogprobs: given.numLogprobs ?? neutral.numLogprobs,
+    isConstrained: neutral.isConstrained,
   };
 }
 

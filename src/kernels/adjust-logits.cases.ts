@@ -5,8 +5,8 @@ import { type KernelCase, NAN_WORD } from "../testing/kernel-case";
 import { Random } from "../testing/random";
 import { type SampledRow, samplingStep } from "../testing/sampling-step";
 import { assert } from "../util/errors";
-import { adjustLogits, adjustLogitsGrid, adjustLogitsVariant, BIAS_ROW_WORDS, packBiases } from "./adjust-logits";
-import { packLogitParams } from "./sampling-row";
+import { adjustLogits, adjustLogitsGrid, adjustLogitsVariant, packBiases } from "./adjust-logits";
+import { BIAS_ROW_WORDS, maskRowWords, packLogitParams } from "./sampling-row";
 
 const NO_HISTORY = { promptTokenIds: [], outputTokenIds: [] };
 
@@ -16,6 +16,8 @@ const SETTINGS: readonly Partial<SamplingParams>[] = [
   { presencePenalty: 0.6, frequencyPenalty: -0.25 },
   { logitBias: new Map([[3, 100]]) },
   { repetitionPenalty: 0.7, presencePenalty: -1, frequencyPenalty: 1.5, logitBias: new Map([[0, -2.5]]) },
+  { isConstrained: true },
+  { isConstrained: true, repetitionPenalty: 1.2, logitBias: new Map([[1, 100]]) },
 ];
 
 /** One row a setting, with ids of prompt and output that overlap, and biases for some of them. */
@@ -41,11 +43,12 @@ function makeRows(size: number): SampledRow[] {
 
 function matches(size: number): KernelCase {
   return {
-    name: `adjust_logits: ${size} logits, each row by its own bias and penalties`,
+    name: `adjust_logits: ${size} logits, each row by its own bias, penalties and mask`,
     ignoresF16: true,
     ignoresSubgroups: true,
     async run(ctx) {
       const sampledRows = makeRows(size);
+      const masks = makeMasks(sampledRows);
       const { stride, adjustedRow, logitWords, ...buffers } = samplingStep(ctx, sampledRows);
       const pipeline = await ctx.pipelines.get(adjustLogits, adjustLogitsVariant);
       const bindGroup = pipeline.bind("adjust_logits", {
@@ -54,6 +57,7 @@ function matches(size: number): KernelCase {
         rows: buffers.rows,
         token_counts: buffers.tokenCounts,
         biases: ctx.upload("biases", biasWords(sampledRows)),
+        masks: ctx.upload("masks", maskWords(sampledRows, masks)),
         logits: buffers.logits,
       });
       ctx.dispatch(pipeline, bindGroup, adjustLogitsGrid(sampledRows.length + 1));
@@ -66,7 +70,7 @@ function matches(size: number): KernelCase {
         return row > 0 && row < sampledRows.length && index % stride < size;
       });
       for (const [r, sampled] of sampledRows.entries()) {
-        if (r > 0) checkRow(sampled, words.subarray(numOwnWords + r * stride));
+        if (r > 0) checkRow(sampled, masks[r], words.subarray(numOwnWords + r * stride));
       }
     },
   };
@@ -80,8 +84,29 @@ function biasWords(sampledRows: readonly SampledRow[]): Uint32Array {
   return words;
 }
 
-function checkRow({ logits, params, history }: SampledRow, words: Uint32Array): void {
-  const expected = adjustByDefinition(logits, params, history ?? NO_HISTORY);
+/** About a third of the ids are allowed. Null for a row that is not constrained: the mask there is that of a request before. */
+function makeMasks(sampledRows: readonly SampledRow[]): (Uint32Array | null)[] {
+  return sampledRows.map(({ logits, params }, r) => {
+    if (!params.isConstrained) return null;
+    const random = new Random(r);
+    return Uint32Array.from({ length: maskRowWords(logits.length) }, () => {
+      const [a, b] = [0, 0].map(() => random.int(0, 2 ** 32));
+      return a & b;
+    });
+  });
+}
+
+function maskWords(sampledRows: readonly SampledRow[], masks: readonly (Uint32Array | null)[]): Uint32Array {
+  const numWords = maskRowWords(sampledRows[0].logits.length);
+  const words = new Uint32Array(numWords * sampledRows.length);
+  masks.forEach((mask, r) => {
+    if (mask) words.set(mask, numWords * (sampledRows.length - 1 - r));
+  });
+  return words;
+}
+
+function checkRow({ logits, params, history }: SampledRow, mask: Uint32Array | null, words: Uint32Array): void {
+  const expected = adjustByDefinition(logits, params, history ?? NO_HISTORY, mask);
   const actual = new Float32Array(Uint32Array.from(words).buffer);
   expected.forEach((value, id) => {
     const isRight = Number.isFinite(value)

@@ -6,7 +6,7 @@ import { gridModule, stepModule } from "./modules";
 import { samplingRowModule } from "./sampling-row";
 
 /**
- * Applies logit bias and penalties to the logit rows whose request has any, as sampling/adjust-logits.ts defines them. The
+ * Applies logit bias, penalties and masks to the logit rows whose request has any, as sampling/adjust-logits.ts defines them. The
  * result goes to the adjusted rows, behind the model's own, which stay as they are.
  */
 export const adjustLogits = defineKernel({
@@ -18,6 +18,7 @@ export const adjustLogits = defineKernel({
     rows: "read",
     token_counts: "read",
     biases: "read",
+    masks: "read",
     logits: "read_write",
   },
   overrides: [],
@@ -29,10 +30,19 @@ export const adjustLogitsVariant: KernelVariant<never> = {
   overrides: {},
 };
 
-/** Words of a row in `biases`. */
-export const BIAS_ROW_WORDS = 2 * MAX_LOGIT_BIASES;
-
 export const packBiases = (logitBias: ReadonlyMap<number, number>): Uint32Array<ArrayBuffer> =>
   packParams([...logitBias].flatMap(([id, bias]) => [u32(id), f32(bias)]));
+
+/** A row of the token counts [vocab size]: how often an id is in the output, the highest bit if it is in the prompt. */
+export function countTokens(
+  vocabSize: number,
+  promptTokenIds: readonly number[],
+  outputTokenIds: readonly number[],
+): Uint32Array<ArrayBuffer> {
+  const counts = new Uint32Array(vocabSize);
+  for (const id of promptTokenIds) counts[id] = 0x80000000;
+  for (const id of outputTokenIds) counts[id] += 1;
+  return counts;
+}
 
 export const adjustLogitsGrid = (numLogitRows: number): Grid => foldGrid(numLogitRows);

@@ -5,9 +5,9 @@ import { inNodeOnly, type KernelCase, NAN_WORD } from "../testing/kernel-case";
 import { Random } from "../testing/random";
 import { type SampledRow, samplingStep } from "../testing/sampling-step";
 import { assert } from "../util/errors";
-import { LOGPROBS_ROW_WORDS, logprobs, logprobsGrid, logprobsVariant, unpackLogprobs } from "./logprobs";
+import { logprobs, logprobsGrid, logprobsVariant, unpackLogprobs } from "./logprobs";
 import { SAMPLED_ROW_WORDS } from "./sample";
-import { packLogitParams } from "./sampling-row";
+import { LOGPROBS_ROW_WORDS, packLogitParams } from "./sampling-row";
 
 const normal = (size: number) => new Random(size).normalArray(size, 3);
 

@@ -27,9 +27,6 @@ export function logprobsVariant(device: DeviceVariant): KernelVariant<never> {
   };
 }
 
-/** Words of a row's logprobs: pairs of an id and its logprob, that of the sampled id first. */
-export const LOGPROBS_ROW_WORDS = 2 * (1 + MAX_LOGPROBS);
-
 /** `words` begins with the row. */
 export function unpackLogprobs(words: Uint32Array<ArrayBuffer>, numTop: number): Logprobs {
   const floats = new Float32Array(words.buffer, words.byteOffset);

@@ -6,8 +6,9 @@ import { inNodeOnly, type KernelCase, type KernelTestContext, NAN_WORD } from ".
 import { Random } from "../testing/random";
 import { type SampledRow, samplingStep } from "../testing/sampling-step";
 import { assert } from "../util/errors";
+import { countTokens } from "./adjust-logits";
 import { SAMPLED_NOT_FINITE, sample, sampleGrid, sampleVariant } from "./sample";
-import { countTokens, packLogitParams } from "./sampling-row";
+import { packLogitParams } from "./sampling-row";
 
 /** Masses and probabilities this near to a boundary may fall on either side: f32 sums against float64. */
 const MARGIN = 1e-5;

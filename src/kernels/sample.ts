@@ -9,7 +9,7 @@ import { type DeviceVariant, enables, reduceModule } from "./variants";
 
 /**
  * Samples an id from each logit row of the step into `sampled` and, for the next step, into `last_ids` of its state row.
- * The result is that of sampling/sample.ts, up to the rounding of f32 masses. Rows with logit bias or penalties are read
+ * The result is that of sampling/sample.ts, up to the rounding of f32 masses. Rows with logit bias, penalties or a mask are read
  * where `adjust_logits` wrote them; the id is counted where the request has penalties.
  */
 export const sample = defineKernel({

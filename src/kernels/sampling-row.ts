@@ -2,8 +2,15 @@ import logits from "../../shaders/common/logits.wgsl?raw";
 import samplingRow from "../../shaders/common/sampling_row.wgsl?raw";
 import { f32, packParams, u32 } from "../gpu/params";
 import type { WgslModule } from "../gpu/wgsl";
-import { adjustsLogits, hasPenalties, type SamplingParams } from "../sampling/sampling-params";
+import {
+  adjustsLogits,
+  hasPenalties,
+  MAX_LOGIT_BIASES,
+  MAX_LOGPROBS,
+  type SamplingParams,
+} from "../sampling/sampling-params";
 import { CairnError } from "../util/errors";
+import { ceilDiv } from "../util/math";
 import { commonModule } from "./modules";
 
 export const logitsModule: WgslModule = commonModule("logits", logits);
@@ -11,11 +18,17 @@ export const samplingRowModule: WgslModule = commonModule("sampling_row", sampli
 
 /** Words of a row in `rows`. */
 export const SAMPLING_ROW_WORDS = 12;
+/** Words of a row in `biases`. */
+export const BIAS_ROW_WORDS = 2 * MAX_LOGIT_BIASES;
+/** Words of a row's logprobs: pairs of an id and its logprob, that of the sampled id first. */
+export const LOGPROBS_ROW_WORDS = 2 * (1 + MAX_LOGPROBS);
+/** Words of a row in `masks`: a bit an id. */
+export const maskRowWords = (vocabSize: number): number => ceilDiv(vocabSize, 32);
 
 /** As common/sampling_row.wgsl lays it out. */
 export function packSamplingRow(params: SamplingParams): Uint32Array<ArrayBuffer> {
   const { temperature, topK, topP, minP, seed, numLogprobs } = params;
-  const flags = [hasPenalties(params), adjustsLogits(params), numLogprobs !== null];
+  const flags = [hasPenalties(params), adjustsLogits(params), numLogprobs !== null, params.isConstrained];
   return packParams([
     f32(temperature),
     u32(topK),
@@ -30,18 +43,6 @@ export function packSamplingRow(params: SamplingParams): Uint32Array<ArrayBuffer
     u32(params.logitBias.size),
     u32(numLogprobs ?? 0),
   ]);
-}
-
-/** A row of the token counts [vocab size]: how often an id is in the output, the highest bit if it is in the prompt. */
-export function countTokens(
-  vocabSize: number,
-  promptTokenIds: readonly number[],
-  outputTokenIds: readonly number[],
-): Uint32Array<ArrayBuffer> {
-  const counts = new Uint32Array(vocabSize);
-  for (const id of promptTokenIds) counts[id] = 0x80000000;
-  for (const id of outputTokenIds) counts[id] += 1;
-  return counts;
 }
 
 /** Params of the kernels over logits. `numLogits`: of a row, the vocabulary. `logitsStride`: f32 values from row to row, a multiple of 4. */

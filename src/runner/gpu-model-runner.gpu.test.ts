@@ -59,6 +59,7 @@ async function makeRunner(parts: Partial<GpuModelRunnerParts> = {}): Promise<Gpu
     transfers: rig.transfers,
     profiler: null,
     drawStep: null,
+    loadLogitStages: null,
     observeLogits: null,
     observeSteps: null,
     ...parts,

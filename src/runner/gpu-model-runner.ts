@@ -9,11 +9,13 @@ import type { DeviceVariant } from "../kernels/variants";
 import { logitsStride } from "../models/scratch";
 import type { Op, StepShape } from "../models/step-shape";
 import type { StepTransfers, TransferResult } from "../offload/transfer-job";
+import type { SamplingParams } from "../sampling/sampling-params";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { assert, CairnError, reasonOf } from "../util/errors";
 import { failTransfers, type KvTransfers } from "./kv-transfers";
+import type { LogitStages } from "./logit-stages";
 import { ReadbackRing } from "./readback-ring";
-import { Sampler, type StepSampling } from "./sampler";
+import { needsLogitStages, Sampler, type StepMasks, type StepSampling } from "./sampler";
 import { packStep, type StepBufferSizes } from "./step-buffer";
 import type { StepState } from "./step-state";
 import type { drawStep, StepObserver } from "./step-trace";
@@ -21,6 +23,8 @@ import { SubmitPacer } from "./submit-pacer";
 
 /** How long a device that refused a map has to say that it was lost. */
 const DEVICE_LOSS_NOTICE_MS = 1000;
+
+const NO_MASKS: StepMasks = new Map();
 
 /** Sees the logits of every step that samples, before its result is known: [logit rows, vocab], in batch order. For tests. */
 export type LogitsObserver = (output: SchedulerOutput, logits: Float32Array) => void;
@@ -44,6 +48,8 @@ export interface GpuModelRunnerParts {
   readonly profiler: Profiler | null;
   /** Shows each step in the performance panel; null where nothing is profiled. */
   readonly drawStep: typeof drawStep | null;
+  /** Null where no request needs them. */
+  readonly loadLogitStages: (() => Promise<typeof LogitStages>) | null;
   readonly observeLogits: LogitsObserver | null;
   readonly observeSteps: StepObserver | null;
 }
@@ -61,6 +67,8 @@ export class GpuModelRunner {
   readonly #pacer: SubmitPacer;
   /** Of the step that was submitted last. */
   #landing: Promise<unknown> = Promise.resolve();
+  /** While the logit stages are loaded. */
+  #preparing: Promise<void> | null = null;
   #isDisposed = false;
 
   static async create(parts: GpuModelRunnerParts): Promise<GpuModelRunner> {
@@ -92,10 +100,13 @@ export class GpuModelRunner {
   }
 
   /** See ModelRunner. Throws `internal` for transfers that cannot be: without offload, or with too few free staging slots. */
-  submit(output: SchedulerOutput): { landed: Promise<StepResult>; transfers: Promise<TransferResult>[] } {
+  submit(
+    output: SchedulerOutput,
+    masks: StepMasks = NO_MASKS,
+  ): { landed: Promise<StepResult>; transfers: Promise<TransferResult>[] } {
     // Ahead of everything that the step writes.
     const transfers = this.#transfer(output.transfers);
-    const landed = this.#run(output, this.#landing);
+    const landed = this.#run(output, masks, this.#landing);
     this.#landing = landed;
     return { landed, transfers };
   }
@@ -109,11 +120,11 @@ export class GpuModelRunner {
   }
 
   /** Synchronous up to the submit. Every step is read back, also one that samples nothing: that is how its end is known. */
-  async #run(output: SchedulerOutput, previousLanding: Promise<unknown>): Promise<StepResult> {
+  async #run(output: SchedulerOutput, masks: StepMasks, previousLanding: Promise<unknown>): Promise<StepResult> {
     this.#throwIfFailed();
     const { profiler, observeLogits } = this.#parts;
     const submittedMs = performance.now();
-    const { shape, sampling, slot } = this.#encode(output);
+    const { shape, sampling, slot } = this.#encode(output, masks);
     this.#observe("submitted", output);
     const needsLogits = observeLogits !== null && shape.numLogitRows > 0;
     const logits = needsLogits ? this.#readLogits(shape.numLogitRows) : null;
@@ -128,7 +139,7 @@ export class GpuModelRunner {
   }
 
   /** Submits a step whole; its ids will be in the slot. */
-  #encode(output: SchedulerOutput): { shape: StepShape; sampling: StepSampling; slot: GPUBuffer } {
+  #encode(output: SchedulerOutput, masks: StepMasks): { shape: StepShape; sampling: StepSampling; slot: GPUBuffer } {
     const { gpu, state, sizes, profiler } = this.#parts;
     for (const row of output.newRows) this.#sampler.writeRow(row);
     const { words, shape, numBlockTableUpdates } = packStep(output, sizes);
@@ -140,7 +151,7 @@ export class GpuModelRunner {
       encoder.dispatch(pipeline, bindGroup, updateBlockTablesGrid(numBlockTableUpdates));
     }
     if (shape.numTokens > 0) this.#encodeStages(encoder, shape);
-    const sampling = this.#sampler.encode(encoder, output);
+    const sampling = this.#sampler.encode(encoder, output, masks);
     const slot = this.#readback.take();
     encoder.copy(this.#sampler.sampled, slot, sampling.bytes);
     encoder.submit();
@@ -165,6 +176,18 @@ export class GpuModelRunner {
 
   #observe(kind: "submitted" | "landed", { stepIndex }: SchedulerOutput): void {
     this.#parts.observeSteps?.({ kind, stepIndex, timeMs: performance.now() });
+  }
+
+  /** See ModelRunner. */
+  prepare(sampling: SamplingParams): Promise<void> | null {
+    const { loadLogitStages } = this.#parts;
+    if (!loadLogitStages || !needsLogitStages(sampling) || this.#sampler.hasLogitStages) return null;
+    this.#preparing ??= loadLogitStages()
+      .then((make) => this.#sampler.addLogitStages(make))
+      .finally(() => {
+        this.#preparing = null;
+      });
+    return this.#preparing;
   }
 
   dispose(): void {

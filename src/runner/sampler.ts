@@ -1,21 +1,15 @@
 import type { Buffers } from "../gpu/buffers";
 import type { Encoder } from "../gpu/encoder";
-import type { Bindings, ComputePipeline, Kernel, KernelVariant } from "../gpu/kernel";
 import type { PipelineCache } from "../gpu/pipeline-cache";
-import {
-  adjustLogits,
-  adjustLogitsGrid,
-  adjustLogitsVariant,
-  BIAS_ROW_WORDS,
-  packBiases,
-} from "../kernels/adjust-logits";
-import { LOGPROBS_ROW_WORDS, logprobs, logprobsGrid, logprobsVariant, unpackLogprobs } from "../kernels/logprobs";
 import { SAMPLED_NOT_FINITE, SAMPLED_ROW_WORDS, sample, sampleGrid, sampleVariant } from "../kernels/sample";
-import { countTokens, packLogitParams, packSamplingRow, SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
+import { LOGPROBS_ROW_WORDS, packLogitParams, packSamplingRow, SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
 import type { DeviceVariant } from "../kernels/variants";
 import { logitRowCapacity, logitsStride } from "../models/scratch";
 import { adjustsLogits, type SamplingParams } from "../sampling/sampling-params";
 import type { NewRow, SampledToken, SchedulerOutput } from "../scheduler/scheduler-output";
+import { assert } from "../util/errors";
+import type { LogitStages } from "./logit-stages";
+import { makeStage, type Stage } from "./stage";
 import type { StepState } from "./step-state";
 
 export interface SamplerParts {
@@ -30,6 +24,9 @@ export interface SamplerParts {
   readonly maxRows: number;
 }
 
+/** For each constrained row that a step samples for, a bit for each id that it may sample. */
+export type StepMasks = ReadonlyMap<number, Uint32Array<ArrayBuffer>>;
+
 /** What a step samples, in the order of its logit rows. */
 export interface StepSampling {
   readonly requests: readonly { readonly requestId: string; readonly sampling: SamplingParams }[];
@@ -37,96 +34,87 @@ export interface StepSampling {
   readonly bytes: number;
 }
 
-interface Stage {
-  readonly pipeline: ComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-}
-
 /** The last stages of a step: logits -> ids, and logprobs. Logits are adjusted, and logprobs made, only where a request of the step asks. */
 export class Sampler {
   /** Ids and flags of each logit row, then the logprobs of each. */
   readonly sampled: GPUBuffer;
   readonly #parts: SamplerParts;
-  readonly #adjust: Stage;
   readonly #sample: Stage;
-  readonly #logprobs: Stage;
   readonly #samplingOfRow: SamplingParams[] = [];
+  #logitStages: LogitStages | null = null;
 
   static async create(parts: SamplerParts): Promise<Sampler> {
     const { buffers, maxRows, pipelines, variant, logits, vocabSize } = parts;
-    const { step, rows, lastIds, tokenCounts, biases } = parts.state;
+    const { step, rows, lastIds, tokenCounts } = parts.state;
     const sampled = buffers.storage("sampled", maxRows * (SAMPLED_ROW_WORDS + LOGPROBS_ROW_WORDS) * 4);
-    const params = (label: string, offset: number) =>
-      buffers.uniform(`${label}.params`, packLogitParams(vocabSize, logitsStride(vocabSize), offset));
-    const shared = { step, rows, logits };
-    const adjusted = { ...shared, params: params("sample", logitRowCapacity(maxRows)), token_counts: tokenCounts };
-    const stages = await Promise.all([
-      makeStage(pipelines, adjustLogits, adjustLogitsVariant, { ...adjusted, biases }),
-      makeStage(pipelines, sample, sampleVariant(variant), { ...adjusted, last_ids: lastIds, sampled }),
-      makeStage(pipelines, logprobs, logprobsVariant(variant), {
-        ...shared,
-        params: params("logprobs", (maxRows * SAMPLED_ROW_WORDS) / 2),
-        sampled,
-      }),
-    ]);
-    return new Sampler(parts, sampled, stages);
+    const params = packLogitParams(vocabSize, logitsStride(vocabSize), logitRowCapacity(maxRows));
+    const stage = await makeStage(pipelines, sample, sampleVariant(variant), {
+      params: buffers.uniform("sample.params", params),
+      step,
+      rows,
+      logits,
+      token_counts: tokenCounts,
+      last_ids: lastIds,
+      sampled,
+    });
+    return new Sampler(parts, sampled, stage);
   }
 
-  private constructor(parts: SamplerParts, sampled: GPUBuffer, [adjust, draw, logprobsStage]: readonly Stage[]) {
+  private constructor(parts: SamplerParts, sampled: GPUBuffer, stage: Stage) {
     this.#parts = parts;
     this.sampled = sampled;
-    this.#adjust = adjust;
-    this.#sample = draw;
-    this.#logprobs = logprobsStage;
+    this.#sample = stage;
+  }
+
+  get hasLogitStages(): boolean {
+    return this.#logitStages !== null;
+  }
+
+  /** Requests that `needsLogitStages` says yes to may sample from now on. */
+  async addLogitStages(make: typeof LogitStages): Promise<void> {
+    this.#logitStages = await make.create(this.#parts, this.sampled);
   }
 
   /** Begins a row's life; before the step that uses it first. */
-  writeRow({ row, sampling, history }: NewRow): void {
-    const { device, state, vocabSize } = this.#parts;
+  writeRow(newRow: NewRow): void {
+    const { row, sampling } = newRow;
+    const { device, state } = this.#parts;
     this.#samplingOfRow[row] = sampling;
     device.queue.writeBuffer(state.rows, row * SAMPLING_ROW_WORDS * 4, packSamplingRow(sampling));
-    if (sampling.logitBias.size > 0) {
-      device.queue.writeBuffer(state.biases, row * BIAS_ROW_WORDS * 4, packBiases(sampling.logitBias));
-    }
-    if (history) {
-      const counts = countTokens(vocabSize, history.promptTokenIds, history.outputTokenIds);
-      device.queue.writeBuffer(state.tokenCounts, row * counts.byteLength, counts);
-    }
+    if (needsLogitStages(sampling)) this.#stages.writeRow(newRow);
   }
 
-  encode(encoder: Encoder, { scheduled }: SchedulerOutput): StepSampling {
-    const requests = scheduled
-      .filter(({ samples }) => samples)
-      .map(({ requestId, row }) => ({ requestId, sampling: this.#samplingOfRow[row] }));
+  /** `masks`: of the constrained rows that sample. */
+  encode(encoder: Encoder, { scheduled }: SchedulerOutput, masks: StepMasks): StepSampling {
+    const sampling = scheduled.filter(({ samples }) => samples);
+    const requests = sampling.map(({ requestId, row }) => ({ requestId, sampling: this.#samplingOfRow[row] }));
     const numRows = requests.length;
     const hasLogprobs = requests.some(({ sampling }) => sampling.numLogprobs !== null);
-    if (requests.some(({ sampling }) => adjustsLogits(sampling))) {
-      encoder.dispatch(this.#adjust.pipeline, this.#adjust.bindGroup, adjustLogitsGrid(numRows));
-    }
+    for (const { row } of sampling)
+      if (this.#samplingOfRow[row].isConstrained) this.#stages.writeMask(row, masks.get(row));
+    if (requests.some(({ sampling }) => adjustsLogits(sampling))) this.#stages.encodeAdjust(encoder, numRows);
     if (numRows > 0) encoder.dispatch(this.#sample.pipeline, this.#sample.bindGroup, sampleGrid(numRows));
-    if (hasLogprobs) encoder.dispatch(this.#logprobs.pipeline, this.#logprobs.bindGroup, logprobsGrid(numRows));
+    if (hasLogprobs) this.#stages.encodeLogprobs(encoder, numRows);
     return { requests, bytes: hasLogprobs ? this.sampled.size : this.#parts.maxRows * SAMPLED_ROW_WORDS * 4 };
   }
 
   /** What was read back of a step: `words` are `bytes` of `sampled`. */
   unpack({ requests }: StepSampling, words: Uint32Array<ArrayBuffer>): SampledToken[] {
-    const { maxRows, vocabSize } = this.#parts;
     return requests.map(({ requestId, sampling: { numLogprobs } }, index) => {
       const [tokenId, flags] = words.subarray(index * SAMPLED_ROW_WORDS);
       const sampled = { requestId, tokenId, finite: (flags & SAMPLED_NOT_FINITE) === 0 };
       if (numLogprobs === null) return sampled;
-      const own = words.subarray(maxRows * SAMPLED_ROW_WORDS + index * LOGPROBS_ROW_WORDS);
-      return { ...sampled, logprobs: unpackLogprobs(own, Math.min(numLogprobs, vocabSize)) };
+      return { ...sampled, logprobs: this.#stages.unpackLogprobs(words, index, numLogprobs) };
     });
+  }
+
+  get #stages(): LogitStages {
+    assert(this.#logitStages, "a request needs logit stages that are not there");
+    return this.#logitStages;
   }
 }
 
-async function makeStage<B extends Bindings>(
-  pipelines: PipelineCache,
-  kernel: Kernel<B, never>,
-  variant: KernelVariant<never>,
-  buffers: Readonly<Record<keyof B, GPUBuffer>>,
-): Promise<Stage> {
-  const pipeline = await pipelines.get(kernel, variant);
-  return { pipeline, bindGroup: pipeline.bind(kernel.label, buffers) };
+/** It sees other logits than the model's own, or wants logprobs. */
+export function needsLogitStages(sampling: SamplingParams): boolean {
+  return adjustsLogits(sampling) || sampling.numLogprobs !== null;
 }

@@ -1,6 +1,5 @@
 import { type Buffers, bufferBytes } from "../gpu/buffers";
-import { BIAS_ROW_WORDS } from "../kernels/adjust-logits";
-import { SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
+import { BIAS_ROW_WORDS, maskRowWords, SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
 import { type StepBufferSizes, stepBufferBytes } from "./step-buffer";
 
 /** The scheduler's state on the GPU. A row belongs to one running request; all of it can be rebuilt from known ids. */
@@ -17,6 +16,8 @@ export interface StepState {
   readonly tokenCounts: GPUBuffer;
   /** Logit biases of each row. */
   readonly biases: GPUBuffer;
+  /** [row][ceil(vocab / 32)]: a bit for each id that may be sampled. Only of constrained rows, written before each step that samples for them. */
+  readonly masks: GPUBuffer;
 }
 
 function bytes(sizes: StepBufferSizes, vocabSize: number): Record<keyof StepState, number> {
@@ -27,6 +28,7 @@ function bytes(sizes: StepBufferSizes, vocabSize: number): Record<keyof StepStat
     lastIds: sizes.maxRows * 4,
     tokenCounts: sizes.maxRows * vocabSize * 4,
     biases: sizes.maxRows * BIAS_ROW_WORDS * 4,
+    masks: sizes.maxRows * maskRowWords(vocabSize) * 4,
   };
 }
 
@@ -49,5 +51,6 @@ export async function allocateStepState(
     lastIds: buffers.storage("last_ids", needed.lastIds),
     tokenCounts: await buffers.large("token_counts", needed.tokenCounts),
     biases: buffers.storage("biases", needed.biases),
+    masks: buffers.storage("masks", needed.masks),
   };
 }

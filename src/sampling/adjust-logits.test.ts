@@ -41,3 +41,12 @@ test("what is not finite stays as it is", () => {
   ]);
   expect(adjust(logits, { logitBias, repetitionPenalty: 2 })).toEqual(logits);
 });
+
+test("an id that the mask lacks gets -infinity, whatever its bias; what is no number stays", () => {
+  const logits = Float32Array.of(1, 2, Number.NaN, 4);
+  const params = { ...NEUTRAL_SAMPLING, isConstrained: true, logitBias: new Map([[1, 100]]) };
+  const never = Number.NEGATIVE_INFINITY;
+  expect([...adjustLogits(logits, params, HISTORY, Uint32Array.of(0b1001))]).toEqual([1, never, Number.NaN, 4]);
+  const wide = adjustLogits(new Float32Array(40), params, HISTORY, Uint32Array.of(0, 0b100));
+  expect([...wide.keys()].filter((id) => wide[id] === 0)).toEqual([34]);
+});

@@ -1,6 +1,6 @@
 /**
- * How the next id is chosen, normalized: what is off has its neutral value. Order: logit bias, penalties, temperature,
- * top-k, top-p, min-p.
+ * How the next id is chosen, normalized: what is off has its neutral value. Order: logit bias, penalties, mask,
+ * temperature, top-k, top-p, min-p.
  */
 export interface SamplingParams {
   /** 0 means greedy: the highest logit, the lowest id among equals. */
@@ -23,6 +23,8 @@ export interface SamplingParams {
   readonly logitBias: ReadonlyMap<number, number>;
   /** Null: no logprobs. Else that of the chosen id and of this many most likely ones, 0 to MAX_LOGPROBS. */
   readonly numLogprobs: number | null;
+  /** Each step that samples comes with a mask; no other id can be drawn. */
+  readonly isConstrained: boolean;
 }
 
 /** Draws from the model's own distribution. */
@@ -37,6 +39,7 @@ export const NEUTRAL_SAMPLING: SamplingParams = {
   frequencyPenalty: 0,
   logitBias: new Map(),
   numLogprobs: null,
+  isConstrained: false,
 };
 
 export const MAX_LOGIT_BIASES = 1024;
@@ -51,7 +54,7 @@ export function hasPenalties({ repetitionPenalty, presencePenalty, frequencyPena
 
 /** Sampling sees other logits than the model's own. */
 export function adjustsLogits(params: SamplingParams): boolean {
-  return params.logitBias.size > 0 || hasPenalties(params);
+  return params.logitBias.size > 0 || hasPenalties(params) || params.isConstrained;
 }
 
 /** Log-probabilities under the model's own logits: before logit bias, penalties and temperature. */

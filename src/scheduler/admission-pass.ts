@@ -21,7 +21,7 @@ export function admitWaiting(state: SchedulerState, plan: StepPlan): void {
     const request = state.waiting.first;
     if (!request) return;
     state.stats.numRequestsVisited += 1;
-    const hit = findPrefix(state, request);
+    const hit = request.isHeld ? null : findPrefix(state, request);
     if (!hit) {
       state.waiting.defer(request);
       continue;

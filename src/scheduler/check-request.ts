@@ -29,6 +29,7 @@ export function checkCounts(
   const numSampled = inFlight.filter(({ samples }) => samples).length;
   const isRight =
     status === expectedStatus &&
+    (request.isConstrained ? numSampled <= Number(request.isHeld) : !request.isHeld) &&
     (row !== null) === (status === "running" || status === "loading") &&
     numInFlightTokens === numFed &&
     numOutputPlaceholders === numSampled &&

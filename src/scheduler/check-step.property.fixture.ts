@@ -3,7 +3,7 @@ import type { Request } from "./request";
 import type { SchedulerOptions } from "./scheduler-options";
 import type { SchedulerOutput } from "./scheduler-output";
 
-/** Requests before a step, each list in the order of (priority, arrival). */
+/** Requests before a step, each list in the order of (priority, arrival). Held ones do not wait, and have nothing to feed. */
 export interface Queues {
   readonly waiting: readonly Request[];
   readonly running: readonly Request[];
@@ -17,10 +17,10 @@ export function snapshotQueues(live: Iterable<Request>, maxModelLen: number): Qu
   const running = ordered.filter(({ status }) => status === "running");
   const numUnscheduled = running.map((request) => {
     const numTokens = Math.min(request.numTokens + request.numOutputPlaceholders, request.maxNumFedTokens(maxModelLen));
-    return [request, numTokens - request.numComputedTokens] as const;
+    return [request, request.isHeld ? 0 : numTokens - request.numComputedTokens] as const;
   });
   return {
-    waiting: ordered.filter(({ status }) => status !== "running"),
+    waiting: ordered.filter(({ status, isHeld }) => status !== "running" && !isHeld),
     running,
     numUnscheduled: new Map(numUnscheduled.filter(([, numTokens]) => numTokens > 0)),
     numPreemptions: new Map(running.map((request) => [request, request.numPreemptions])),

@@ -5,6 +5,7 @@ import { ExpectedTokens, type PrefixTrie, type SampleScript } from "./expected-t
 import type { SchedulerOptions } from "./scheduler-options";
 
 export const EOS = 0;
+export const MAX_TURNS_HELD = 3;
 
 /** A length near a block boundary, whatever the block size is. */
 interface Length {
@@ -33,6 +34,8 @@ const arbitraryRequest = fc.record({
   arrivalTurn: fc.oneof(fc.constant(0), fc.nat(60)),
   /** It comes when a request has ended that steps in flight still name, takes its id, begins like it, and is the next. */
   reusesId: fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, fc.constant(true)),
+  /** Constrained: turns from an id that came back to its release; null: not constrained. */
+  numTurnsHeld: fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, fc.nat(MAX_TURNS_HELD)),
   /** Turns after its arrival that it is ended from outside; null never. */
   stop: fc.option(fc.record({ numTurns: fc.nat(30), reason: fc.constantFrom("abort" as const, "stop" as const) }), {
     freq: 2,

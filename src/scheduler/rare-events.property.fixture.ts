@@ -34,6 +34,8 @@ const RARE_EVENTS = [
   "an EOS",
   "a full request",
   "a request refused at the door",
+  "a constrained request is preempted and not held any more",
+  "a request released while preempted",
   "an id used again while its last request is in flight",
 ] as const;
 

@@ -74,6 +74,8 @@ export class Request {
   numOutputPlaceholders = 0;
   /** The newest step that computes tokens of this life; -1 before the first. */
   lastStepIndex = -1;
+  /** A constrained request from the step that samples for it until it is released: it is not scheduled. */
+  isHeld = false;
   /** Prompt tokens whose KV was there when it first ran, on the GPU or in another tier; null before. */
   numCachedTokens: number | null = null;
   /** Those of them for which something was loaded from another tier, in whatever KV cache group. */
@@ -97,6 +99,11 @@ export class Request {
     this.cacheSalt = options.cacheSalt ?? null;
     this.store = options.store ?? "all";
     this.isPrefetch = options.isPrefetch ?? false;
+  }
+
+  /** What it may sample next depends on the ids before: see `isHeld`. */
+  get isConstrained(): boolean {
+    return this.sampling.isConstrained;
   }
 
   get numPromptTokens(): number {
@@ -135,6 +142,7 @@ export class Request {
     this.lastStepIndex = stepIndex;
     const samples = this.numComputedTokens === this.numTokens + this.numOutputPlaceholders;
     if (samples) this.numOutputPlaceholders += 1;
+    if (samples) this.isHeld = this.isConstrained;
     return samples;
   }
 
@@ -142,6 +150,8 @@ export class Request {
   restart(): void {
     this.status = "preempted";
     this.numPreemptions += 1;
+    // An id that is dropped is sampled again, with what was allowed for it.
+    if (this.numOutputPlaceholders > 0) this.isHeld = false;
     this.numComputedTokens = 0;
     this.numInFlightTokens = 0;
     this.numOutputPlaceholders = 0;

@@ -35,7 +35,6 @@ export class RunObserver {
   readonly #all: Watched[] = [];
   /** Those that wait or run. */
   readonly #live = new Map<string, Watched>();
-  #maxNumSteps = 0;
 
   constructor(scheduler: Scheduler, options: SchedulerOptions, events: RareEvents) {
     const { geometry, numBlocks, maxNumRunning } = options;
@@ -60,13 +59,23 @@ export class RunObserver {
     return this.#follower.leaving.find(({ requestId }) => !this.#live.has(requestId)) ?? null;
   }
 
+  /** Constrained requests whose id has come back. */
+  get held(): readonly Request[] {
+    const requests = Array.from(this.#live.values(), ({ request }) => request);
+    return requests.filter(({ isHeld, numOutputPlaceholders }) => isHeld && numOutputPlaceholders === 0);
+  }
+
+  release(request: Request): void {
+    if (request.status === "preempted") this.#events.count("a request released while preempted");
+    this.#scheduler.release(request.requestId);
+    this.#check();
+  }
+
   added(request: Request, expected: ExpectedTokens): void {
     const maxNumOutputTokens = Math.min(request.maxTokens, this.#options.maxModelLen - request.numPromptTokens);
     const watched = { request, expected, maxNumOutputTokens, output: [], isStopped: false };
     this.#all.push(watched);
     this.#live.set(request.requestId, watched);
-    const requests = this.#all.map((each) => each.request);
-    this.#maxNumSteps = maxNumSteps(requests, this.#options);
     this.#check();
   }
 
@@ -103,10 +112,13 @@ export class RunObserver {
     const freeIds = new Set(this.#scheduler.freeBlockIds);
     const isRowLeaving = this.#follower.leaving.length > 0;
     const output = this.#scheduler.schedule();
-    assert(output || this.numInFlight > 0 || this.#live.size === 0, "nothing is in flight, but requests are left");
+    const mayPause = this.numInFlight > 0 || this.#live.size === 0 || this.held.length > 0;
+    assert(output || mayPause, "nothing is in flight, but requests are left");
     const preempted = before.running.filter((request) => request.numPreemptions > before.numPreemptions.get(request)!);
     const step = { before, isRowLeaving, output, preempted, numFreeBlocks: this.#scheduler.numFreeBlocks };
     checkStep(this.#options, step);
+    const dropped = preempted.filter(({ isConstrained, isHeld }) => isConstrained && !isHeld);
+    this.#events.count("a constrained request is preempted and not held any more", dropped.length);
     const lives = preempted.map((request) => this.#follower.lifeOf(request)!);
     countPreemptions(this.#events, step, lives.filter(({ inFlight }) => inFlight.length > 0).length);
     countWaiting(this.#events, this.#options, step);
@@ -186,6 +198,8 @@ export class RunObserver {
     const running = [...this.#live.values()].filter(({ request }) => request.status === "running");
     assert(numRunning === running.length, "the number of running requests is wrong");
     assert(numWaiting === this.#live.size - numRunning, "the number of waiting requests is wrong");
-    assert(stats.numSteps <= this.#maxNumSteps, () => `${stats.numSteps} steps, at most ${this.#maxNumSteps} were due`);
+    const requests = this.#all.map(({ request }) => request);
+    const maxSteps = maxNumSteps(requests, this.#options);
+    assert(stats.numSteps <= maxSteps, () => `${stats.numSteps} steps, at most ${maxSteps} were due`);
   }
 }

@@ -31,6 +31,9 @@ export class RunPlayer {
   /** In the order in which the requests came, the refused ones too. */
   readonly #arrived: ExpectedTokens[] = [];
   readonly #pending: Set<number>;
+  readonly #numTurnsHeld = new Map<Request, number>();
+  /** Of those that wait for it. */
+  readonly #releaseTurns = new Map<Request, number>();
   /** By turn: who is stopped before it. */
   readonly #stops: { readonly turn: number; readonly request: Request; readonly reason: "abort" | "stop" }[] = [];
 
@@ -47,6 +50,7 @@ export class RunPlayer {
     const { rhythm, resetTurns } = this.#run;
     for (let turn = 0; this.#pending.size > 0 || this.#scheduler.hasUnfinished; turn++) {
       for (const stop of this.#stops) if (stop.turn === turn) this.#observer.finish(stop.request, stop.reason);
+      this.#releaseDue(turn);
       for (const index of this.#pending) this.#arrive(index, turn);
       if (resetTurns.includes(turn)) this.#observer.resetPrefixCache();
       if (rhythm[turn % rhythm.length] && this.#observer.numInFlight > 0) this.#observer.process();
@@ -74,12 +78,31 @@ export class RunPlayer {
     if (spec.stop) this.#stops.push({ turn: turn + spec.stop.numTurns, request, reason: spec.stop.reason });
   }
 
+  /** The observer says who is held and has no id in flight. */
+  #releaseDue(turn: number): void {
+    for (const request of this.#observer.held) {
+      if (!this.#releaseTurns.has(request)) this.#releaseTurns.set(request, turn + this.#numTurnsHeld.get(request)!);
+      if (turn < this.#releaseTurns.get(request)!) continue;
+      this.#releaseTurns.delete(request);
+      this.#observer.release(request);
+    }
+  }
+
   #makeRequest(spec: RandomRequest, expected: ExpectedTokens, requestId: string, priority: number): Request {
     const { promptTokenIds } = expected;
-    const { usePrefixCache, cacheSalt } = spec;
-    const maxTokens = maxTokensOf(this.#run, spec);
-    const ids = { requestId, promptTokenIds, eosTokenIds: [EOS] };
-    return new Request({ ...ids, sampling: NEUTRAL_SAMPLING, maxTokens, priority, usePrefixCache, cacheSalt });
+    const { usePrefixCache, cacheSalt, numTurnsHeld } = spec;
+    const request = new Request({
+      requestId,
+      promptTokenIds,
+      eosTokenIds: [EOS],
+      sampling: { ...NEUTRAL_SAMPLING, isConstrained: numTurnsHeld !== null },
+      maxTokens: maxTokensOf(this.#run, spec),
+      priority,
+      usePrefixCache,
+      cacheSalt,
+    });
+    if (numTurnsHeld !== null) this.#numTurnsHeld.set(request, numTurnsHeld);
+    return request;
   }
 
   #tryAdd(request: Request): boolean {

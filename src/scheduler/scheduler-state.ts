@@ -187,8 +187,9 @@ export class SchedulerState {
     for (const row of this.rows.freeProcessed(this.firstUnprocessedStep)) this.kvCache.free(row);
   }
 
-  /** Tokens that the request could feed next, were there no budget: all that it has, but for the last of a full one. */
+  /** Tokens that the request could feed next, were there no budget: all that it has, but for the last of a full one; none while it is held. */
   numUnscheduledTokens(request: Request): number {
+    if (request.isHeld) return 0;
     const numTokens = request.numTokens + request.numOutputPlaceholders;
     return Math.min(numTokens, request.maxNumFedTokens(this.options.maxModelLen)) - request.numComputedTokens;
   }

@@ -4,7 +4,7 @@ import { checkRandomRuns } from "./random-runs.property.fixture";
 import { RareEvents } from "./rare-events.property.fixture";
 import { RunPlayer } from "./run-player.property.fixture";
 
-const NUM_BATCHES = process.env.CAIRN_SOAK ? 200 : 2;
+const NUM_BATCHES = process.env.CAIRN_SOAK ? 200 : 3;
 
 test(
   "random runs end in time, read only what was written for them, lose no block, and give the ids of alone",

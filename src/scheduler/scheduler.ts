@@ -56,7 +56,7 @@ export class Scheduler {
     return this.#state.loading.length;
   }
 
-  /** Of the waiting requests, those that wait for a tier. */
+  /** Of the waiting requests, those that wait for a tier, or are held. */
   get numDeferred(): number {
     return this.#state.waiting.numDeferred;
   }
@@ -196,6 +196,15 @@ export class Scheduler {
     const prefetched = this.#state.prefetched;
     this.#state.prefetched = [];
     return prefetched;
+  }
+
+  /** What a constrained request may sample next is known: it can be scheduled again. No effect on one that is not here. */
+  release(requestId: string): void {
+    const request = this.#state.requests.get(requestId);
+    if (!request) return;
+    assert(request.isHeld && request.numOutputPlaceholders === 0, () => `request ${requestId} is released too early`);
+    request.isHeld = false;
+    this.#state.waiting.wake([requestId]);
   }
 
   /** Ends a request from outside, as for a stop string. False if it had ended already or was never here. */

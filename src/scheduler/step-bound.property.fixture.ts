@@ -1,4 +1,5 @@
 import { ceilDiv } from "../util/math";
+import { MAX_TURNS_HELD } from "./random-run.property.fixture";
 import type { Request } from "./request";
 import type { SchedulerOptions } from "./scheduler-options";
 
@@ -13,8 +14,11 @@ import type { SchedulerOptions } from "./scheduler-options";
  * - it waits for blocks of leaving rows. Nobody is admitted meanwhile, so each of the R - 1 other rows leaves at most
  *   once, and holds blocks for fewer than M steps; and it waits at most once for each block of its own.
  *
+ * - it is held: for each of its ids, fewer than M steps until it comes back, and some turns until it is released.
+ *
  * So as first it sees at most `cost` steps: its fed tokens + (M - 1) * (1 + (R - 1) * its blocks). And there is a new
- * first only after one has ended, or when one arrives ahead of those that run. With one step in flight and no priorities
+ * first only after one has ended, or when one arrives ahead of those that run, or comes back there: a constrained request that
+ * was preempted and held. With one step in flight and no priorities
  * this is the plain sum of fed tokens: preemptions cost no step, because they happen in steps that others use.
  */
 export function maxNumSteps(requests: readonly Request[], options: SchedulerOptions): number {
@@ -22,10 +26,15 @@ export function maxNumSteps(requests: readonly Request[], options: SchedulerOpti
   const costs = requests.map((request) => {
     const numFedTokens = request.maxNumFedTokens(maxModelLen);
     const numWaits = 1 + (maxNumRunning - 1) * ceilDiv(numFedTokens, geometry.blockSize);
-    return numFedTokens + (maxInFlightSteps - 1) * numWaits;
+    const numHolds = request.isConstrained ? request.maxTokens : 0;
+    return numFedTokens + (maxInFlightSteps - 1) * numWaits + (maxInFlightSteps + MAX_TURNS_HELD) * numHolds;
   });
   const numOvertaking = requests.filter((request, i) => overtakesOneOf(request, requests.slice(0, i))).length;
-  return costs.reduce((sum, cost) => sum + cost, 0) + numOvertaking * Math.max(0, ...costs);
+  const numReturns = requests.reduce(
+    (sum, { isConstrained, numPreemptions }) => sum + (isConstrained ? numPreemptions : 0),
+    0,
+  );
+  return costs.reduce((sum, cost) => sum + cost, 0) + (numOvertaking + numReturns) * Math.max(0, ...costs);
 }
 
 export function overtakesOneOf(request: Request, earlier: readonly Request[]): boolean {

@@ -1,8 +1,9 @@
 import { Engine } from "../engine/engine";
 import type { LoadedParts } from "../engine/load-engine";
 import { makeOffload, type OffloadMemory, type StorageParts } from "../engine/make-offload";
+import type { ModelRunner } from "../engine/model-runner";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
-import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "../sampling/sampling-params";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
@@ -36,10 +37,11 @@ export function engineOver(
   const scheduler = new Scheduler(schedulerOptions, offload ? [offload.connector] : []);
   const steps: SchedulerOutput[] = [];
   const runner = {
-    submit: (output: SchedulerOutput) => {
+    submit: (...[output, masks]: Parameters<ModelRunner["submit"]>) => {
       steps.push(output);
-      return parts.runner.submit(output);
+      return parts.runner.submit(output, masks);
     },
+    prepare: (sampling: SamplingParams) => parts.runner.prepare?.(sampling) ?? null,
     dispose: () => parts.runner.dispose(),
   };
   const closeStorage = () => offload?.storage?.executor.close();

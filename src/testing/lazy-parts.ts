@@ -1,5 +1,6 @@
 import type { LazyParts, LoadPart } from "../engine/lazy-parts";
 import { openStorage } from "../offload/storage/open-storage";
+import { logitStages } from "../worker/parts/logit-stages";
 import { profiler } from "../worker/parts/profiler";
 import { quantization } from "../worker/parts/quantization";
 import { selfTest } from "../worker/parts/self-test";
@@ -11,6 +12,6 @@ const storage = {
     throw new Error("there is no store");
   },
 };
-const PARTS: LazyParts = { selfTest, quantization, profiler, storage };
+const PARTS: LazyParts = { selfTest, quantization, profiler, storage, logitStages };
 
 export const loadPart: LoadPart = async (name) => PARTS[name];

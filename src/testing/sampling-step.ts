@@ -1,4 +1,5 @@
-import { countTokens, packSamplingRow, SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
+import { countTokens } from "../kernels/adjust-logits";
+import { packSamplingRow, SAMPLING_ROW_WORDS } from "../kernels/sampling-row";
 import type { TokenHistory } from "../sampling/adjust-logits";
 import type { SamplingParams } from "../sampling/sampling-params";
 import { roundUp } from "../util/math";

@@ -46,6 +46,7 @@ export async function checkSampling(
     transfers: null,
     profiler: null,
     drawStep: null,
+    loadLogitStages: null,
     observeLogits: null,
     observeSteps: null,
   });

@@ -1,0 +1,1 @@
+export { LogitStages as logitStages } from "../../runner/logit-stages";
