@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { GenerateEvent, GenerateRequest } from "../protocol/messages";
 import { BOS, EOS, id, makeParts, makeRequest, summarize } from "../testing/engine-parts";
 import { ScriptedRunner } from "../testing/scripted-runner";
+import { loadTestTokenizer } from "../tokenizer/test-tokenizers";
 import { CairnError } from "../util/errors";
 import { Engine } from "./engine";
 import type { EngineParts } from "./engine-parts";
@@ -103,6 +104,24 @@ describe("a request's way through the engine", () => {
     const events = generate(makeRequest("r", { maxTokens: 2 }));
     await settle();
     expect(summarize(events)).toBe('started "a" "\uFFFD" done:length');
+  });
+
+  it("shows special tokens where they are asked for, but never the one that ends the text", async () => {
+    const { generate } = makeEngine(new ScriptedRunner({ r: [id("a"), BOS, EOS] }));
+    const events = generate(makeRequest("r", { keepSpecialTokens: true }));
+    await settle();
+    expect(summarize(events)).toBe('started "a" "<bos>" "" done:stop');
+  });
+
+  it("tells that the text begins within thoughts", async () => {
+    const tokenizer = loadTestTokenizer("embedded");
+    const info = { ...makeParts(new ScriptedRunner({})).info, vocabSize: tokenizer.vocabSize };
+    const { generate } = makeEngine(new ScriptedRunner({ r: [EOS], s: [EOS] }), { tokenizer, info });
+    const thinking = generate(makeRequest("r", { input: { kind: "text", text: "<think>\n" } }));
+    const plain = generate(makeRequest("s", { input: { kind: "text", text: "think" } }));
+    await settle();
+    expect(thinking[0]).toMatchObject({ kind: "started", isThinking: true });
+    expect(plain[0]).not.toHaveProperty("isThinking");
   });
 
   it("ends with `length` at the end of the context where no maxTokens was given", async () => {

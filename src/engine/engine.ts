@@ -4,7 +4,7 @@ import type { EngineInfo, GenerateEvent, GenerateRequest, PromptInput, Usage } f
 import type { Request } from "../scheduler/request";
 import type { RequestUpdate } from "../scheduler/request-update";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
-import { IncrementalDecoder } from "../tokenizer/incremental-decoder";
+import { endsInThoughts, IncrementalDecoder } from "../tokenizer/incremental-decoder";
 import { assert, CairnError, toWireError } from "../util/errors";
 import type { EngineParts, StorageControl } from "./engine-parts";
 import { collectKvStats } from "./kv-stats";
@@ -153,7 +153,7 @@ export class Engine {
   }
 
   #prepare(request: GenerateRequest, sink: GenerateSink): LiveRequest {
-    const { requestId, stop } = request;
+    const { requestId, stop, keepSpecialTokens } = request;
     if (this.#live.has(requestId)) {
       const message = `The request id ${requestId} is in use.`;
       throw new CairnError("invalid_request", message, { param: "requestId" });
@@ -161,7 +161,7 @@ export class Engine {
     const arrivalMs = this.#now();
     const prepared = prepareRequest(request, this.#parts);
     const { tokenizer } = this.#parts;
-    const decoder = new IncrementalDecoder(tokenizer, prepared.promptTokenIds);
+    const decoder = new IncrementalDecoder(tokenizer, prepared.promptTokenIds, keepSpecialTokens);
     const logprobs = prepared.sampling.numLogprobs === null ? null : new TextLogprobs(tokenizer);
     return { request: prepared, sink, output: new OutputProcessor(decoder, stop, logprobs, arrivalMs) };
   }
@@ -255,7 +255,9 @@ export class Engine {
       const { live } = command;
       this.#guard(live, () => {
         this.#parts.scheduler.addRequest(live.request);
-        live.sink({ kind: "started", promptTokenIds: live.request.promptTokenIds });
+        const { promptTokenIds } = live.request;
+        const isThinking = endsInThoughts(this.#parts.tokenizer, promptTokenIds);
+        live.sink({ kind: "started", promptTokenIds, ...(isThinking && { isThinking }) });
       });
     } else if (command.kind === "prefetch") {
       this.#startPrefetch(command.request, command.prefetch);

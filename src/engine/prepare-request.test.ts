@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { BOS, EOS, id, makeParts, makeRequest } from "../testing/engine-parts";
 import { ScriptedRunner } from "../testing/scripted-runner";
-import { prepareRequest } from "./prepare-request";
+import { ChatTemplate } from "../tokenizer/chat-template";
+import { encodePrompt, preparePrefetch, prepareRequest } from "./prepare-request";
 
 const UNSET = { temperature: null, topK: null, topP: null, minP: null, seed: null };
 const parts = makeParts(new ScriptedRunner({}));
@@ -18,6 +19,24 @@ describe("prepareRequest", () => {
       id("b"),
       id("a"),
     ]);
+  });
+
+  it("renders a chat with what the caller gave the template, and counts its tokens alike", () => {
+    const source =
+      "{% for t in tools %}{{ t.function.name }}{% endfor %}{{ more }}{% if add_generation_prompt %}c{% endif %}";
+    const chatTemplate = new ChatTemplate(source, {});
+    const input = {
+      kind: "chat",
+      messages: [],
+      tools: [{ type: "function", function: { name: "ab", description: "", parameters: {} } }],
+      templateKwargs: { more: "d" },
+      addGenerationPrompt: false,
+    } as const;
+    const expected = [BOS, id("a"), id("b"), id("d")];
+    const chat = { ...parts, chatTemplate };
+    expect(prepareRequest(makeRequest("r", { input }), chat).promptTokenIds).toEqual(expected);
+    expect(preparePrefetch({ requestId: "r", input, cacheSalt: null }, chat).promptTokenIds).toEqual(expected);
+    expect(encodePrompt({ ...input, addGenerationPrompt: true }, chat)).toEqual([...expected, id("c")]);
   });
 
   it("takes sampling from the caller, then the model, then OpenAI", () => {

@@ -52,7 +52,7 @@ export function encodePrompt(input: PromptInput, { tokenizer, chatTemplate, info
         const reason = "the model's files hold no chat template";
         throw new CairnError("chat_template", `This model cannot chat: ${reason}. Use completions.`, { reason });
       }
-      return checkOwnIds(encodeChat(chatTemplate, tokenizer, input.messages), info.vocabSize);
+      return checkOwnIds(encodeChat(chatTemplate, tokenizer, input.messages, input), info.vocabSize);
     default:
       return input satisfies never;
   }

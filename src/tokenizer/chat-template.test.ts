@@ -90,6 +90,22 @@ describe("render", () => {
     expect(template.render(HELLO, generate)).toBe("<s>|</s>||true");
   });
 
+  it("offers the tools, more variables, and whether the assistant's turn begins", () => {
+    const source =
+      "{% if tools %}{{ tools[0].function.name }}{% endif %}|{{ enable_thinking }}|{{ add_generation_prompt }}|{{ messages | length }}";
+    const template = new ChatTemplate(source, {});
+    const add = { name: "add", description: "Adds", parameters: {} };
+    const templateKwargs = { enable_thinking: false, messages: [], tools: [], add_generation_prompt: 7 };
+    expect(template.render(HELLO)).toBe("||true|1");
+    expect(
+      template.render(HELLO, {
+        tools: [{ type: "function", function: add }],
+        templateKwargs,
+        addGenerationPrompt: false,
+      }),
+    ).toBe("add|false|false|1");
+  });
+
   it("tells the date", () => {
     expect(new ChatTemplate("{{ strftime_now('%d %b %Y') }}", {}).render([], generate)).toMatch(/^\d\d \w{3} \d{4}$/);
   });

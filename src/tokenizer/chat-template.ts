@@ -1,15 +1,13 @@
 import { parse, tokenize } from "@huggingface/jinja";
-import type { ChatMessage, ToolFormat } from "../protocol/messages";
+import type { ChatInput, ChatMessage, ToolFormat } from "../protocol/messages";
 import { CairnError, reasonOf } from "../util/errors";
 import { isRecord } from "../util/json";
 import { renderTemplate } from "./template-interpreter";
 import type { Tokenizer } from "./tokenizer";
 import type { TokenizerFiles } from "./tokenizer-files";
 
-export interface RenderOptions {
-  /** End with the start of an assistant's turn, for the model to go on from. */
-  readonly addGenerationPrompt: boolean;
-}
+/** What is rendered beside the messages. */
+export type RenderOptions = Omit<ChatInput, "kind" | "messages">;
 
 /** Named tokens of tokenizer_config.json that templates may use as variables. */
 const TOKEN_VARIABLES = ["bos_token", "eos_token", "unk_token", "pad_token"] as const;
@@ -51,17 +49,21 @@ export class ChatTemplate {
   }
 
   /** Throws `chat_template` { reason } when the template is broken, refuses the messages, or takes far more work than one needs. */
-  render(messages: readonly ChatMessage[], { addGenerationPrompt }: RenderOptions): string {
+  render(
+    messages: readonly ChatMessage[],
+    { tools, templateKwargs, addGenerationPrompt = true }: RenderOptions = {},
+  ): string {
     try {
       // The line breaks and indents of lines that are only a tag are no text, as models' templates are written.
       this.#program ??= parse(tokenize(this.#source, { lstrip_blocks: true, trim_blocks: true }));
       return renderTemplate(this.#program, {
         ...this.#variables,
-        messages: messages.map((message) => ({ ...message })),
-        add_generation_prompt: addGenerationPrompt,
         // Templates ask whether these are none; left out, they would be undefined instead.
-        tools: null,
         documents: null,
+        ...templateKwargs,
+        tools: tools ?? null,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
       });
     } catch (thrown) {
       const reason = reasonOf(thrown);
@@ -85,8 +87,13 @@ function tokenContent(token: unknown): string | null {
 }
 
 /** Prompt ids of a conversation. The template's own BOS counts; where it has none, the tokenizer adds its own. */
-export function encodeChat(template: ChatTemplate, tokenizer: Tokenizer, messages: readonly ChatMessage[]): number[] {
-  const text = template.render(messages, { addGenerationPrompt: true });
+export function encodeChat(
+  template: ChatTemplate,
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  options: RenderOptions = {},
+): number[] {
+  const text = template.render(messages, options);
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   const hasLeadingIds = tokenizer.leadingIds.every((id, index) => ids[index] === id);
   return hasLeadingIds ? ids : tokenizer.encode(text, { addSpecialTokens: true });

@@ -1,7 +1,7 @@
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { IncrementalDecoder, type TokenDecoding } from "./incremental-decoder";
+import { endsInThoughts, IncrementalDecoder, type TokenDecoding } from "./incremental-decoder";
 import {
   EMBEDDED_GOLDEN_PATH,
   loadTestTokenizer,
@@ -61,6 +61,22 @@ describe.each([...TOKENIZER_DIRS.keys()])("%s", (name) => {
       }
     }
   });
+
+  it("shows special tokens that are kept as a whole decode does", () => {
+    const special = Array.from({ length: tokenizer.vocabSize }, (_, id) => id).find((id) => tokenizer.isSpecial(id))!;
+    const ids = [...tokenizer.encode("A dog", { addSpecialTokens: false }), special, special];
+    const whole = oracle.decode(ids, { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+    expect(decodeAll(new IncrementalDecoder(tokenizer, [], true), ids).join("")).toBe(whole);
+  });
+
+  it("tells prompts that end within thoughts", () => {
+    const isThinking = (text: string) => endsInThoughts(tokenizer, tokenizer.encode(text, { addSpecialTokens: true }));
+    expect(isThinking("Once<think>")).toBe(true);
+    expect(isThinking("Once<think>\n\n")).toBe(true);
+    expect(isThinking("<think>a")).toBe(false);
+    expect(isThinking("<think>\n\n</think>\n\n")).toBe(false);
+    expect(isThinking("")).toBe(false);
+  });
 });
 
 it("gives the golden outputs of the embedded model their text", () => {
@@ -81,6 +97,24 @@ function byteVocabulary(pieces: readonly (readonly number[])[], stripCount = 0):
     tokenBytes: (id) => Uint8Array.from(pieces[id]),
   };
 }
+
+describe("special tokens that are kept", () => {
+  const pieces = [[0x61], [0xc3], [0x20, 0x62]];
+  const vocabulary = (stripCount = 0): TokenDecoding => {
+    const { tokenBytes, ...rest } = byteVocabulary(pieces, stripCount);
+    return { ...rest, tokenBytes: (id) => (id === 99 ? new TextEncoder().encode("<|x|>") : tokenBytes(id)) };
+  };
+
+  it("are text where they come, and end a character that is not complete", () => {
+    const decoder = new IncrementalDecoder(vocabulary(), [], true);
+    expect(decodeAll(decoder, [0, 99, 1, 99, 0])).toEqual(["a", "<|x|>", "", "\ufffd<|x|>", "a", ""]);
+  });
+
+  it("leave the first space of a text as it is without them", () => {
+    expect(decodeAll(new IncrementalDecoder(vocabulary(1), [99], true), [2, 2])).toEqual(["b", " b", ""]);
+    expect(decodeAll(new IncrementalDecoder(vocabulary(1), [0], true), [2])).toEqual([" b", ""]);
+  });
+});
 
 describe("single steps", () => {
   const llama = [[0xf0], [0x9f, 0xa6], [0x99], [0x61]];

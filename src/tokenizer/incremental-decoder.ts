@@ -7,29 +7,41 @@ export interface TokenDecoding {
 
 /** Longest part of a UTF-8 character that can wait for its rest, and one byte before it. */
 const CONTEXT_BYTES = 4;
+/** More than `<think>` and the line breaks behind it take, whatever the vocabulary. */
+const MAX_THINK_TOKENS = 16;
+
+/** Whether a prompt ends within the model's thoughts: with `<think>`, and nothing but space behind it. */
+export function endsInThoughts(tokenizer: TokenDecoding, promptTokenIds: readonly number[]): boolean {
+  const decoder = new IncrementalDecoder(tokenizer, [], true);
+  const pieces = promptTokenIds.slice(-MAX_THINK_TOKENS).map((tokenId) => decoder.push(tokenId));
+  return /<think>\s*$/.test(pieces.join(""));
+}
 
 /**
  * Turns ids into text as they come. The parts together are the text that a whole decode of prompt and output has after
- * the prompt's: special tokens left out, a leading space kept where text stands before it, bytes that are not UTF-8
+ * the prompt's: special tokens left out unless they are kept, a leading space kept where text stands before it, bytes that are not UTF-8
  * replaced by U+FFFD once they cannot become a character any more. Never gives half a character. The cost of an id does
  * not depend on how many came before.
  */
 export class IncrementalDecoder {
   readonly #tokenizer: TokenDecoding;
+  readonly #keepSpecialTokens: boolean;
   // Keeps a byte order mark that the model wrote.
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
   #numToStrip: number;
 
   /** `promptTokenIds`: what the output continues; empty to decode from the start of a text. */
-  constructor(tokenizer: TokenDecoding, promptTokenIds: readonly number[] = []) {
+  constructor(tokenizer: TokenDecoding, promptTokenIds: readonly number[] = [], keepSpecialTokens = false) {
     this.#tokenizer = tokenizer;
+    this.#keepSpecialTokens = keepSpecialTokens;
     this.#numToStrip = tokenizer.leadingStrip.count;
-    for (const tokenId of this.#contextOf(promptTokenIds)) this.push(tokenId);
+    // Where the output's words begin does not depend on what is kept.
+    for (const tokenId of this.#contextOf(promptTokenIds)) if (!tokenizer.isSpecial(tokenId)) this.push(tokenId);
   }
 
   /** Text that became complete with this id; may be empty. */
   push(tokenId: number): string {
-    if (this.#tokenizer.isSpecial(tokenId)) return "";
+    if (!this.#keepSpecialTokens && this.#tokenizer.isSpecial(tokenId)) return "";
     return this.#strip(this.#utf8.decode(this.#tokenizer.tokenBytes(tokenId), { stream: true }));
   }
 
