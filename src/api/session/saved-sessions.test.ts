@@ -68,7 +68,7 @@ describe("a saved session", () => {
     expect(restored.contextUsage).toBe(session.contextUsage);
     expect(restored.numDroppedMessages).toBe(session.numDroppedMessages);
     const input = { kind: "chat", messages: session.messages, addGenerationPrompt: false };
-    const requestId = expect.stringMatching(/^prefetch-[0-9a-f]{32}$/);
+    const requestId = expect.stringMatching(/^session-[0-9a-f-]{36}$/);
     expect(later.served.prefetches).toEqual([{ requestId, input, cacheSalt: "mine" }]);
 
     await Promise.all([session.prompt("C"), restored.prompt("C")]);

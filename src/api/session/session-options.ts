@@ -3,7 +3,6 @@ import type { ChatMessageParam } from "../openai-types";
 import type {
   OnOverflow,
   PromptOptions,
-  RefusedParam,
   SessionHost,
   SessionInput,
   SessionOptions,
@@ -17,16 +16,20 @@ export interface ValidSession {
   readonly messages: readonly ChatMessageParam[];
 }
 
-const REFUSED: Readonly<Record<RefusedParam, true>> = {
-  model: true,
-  messages: true,
-  stream: true,
-  stream_options: true,
-  n: true,
-  logprobs: true,
-  top_logprobs: true,
-  return_token_ids: true,
-};
+/** What a session sets itself, or what would not be text. */
+const REFUSED = [
+  "model",
+  "messages",
+  "stream",
+  "stream_options",
+  "n",
+  "logprobs",
+  "top_logprobs",
+  "return_token_ids",
+] as const;
+export type RefusedParam = (typeof REFUSED)[number];
+const isRefused = (param: string) => (REFUSED as readonly string[]).includes(param);
+
 /** Where there is none yet, the other fields are checked beside it. */
 const SOME_MESSAGE: ChatMessageParam = { role: "user", content: "" };
 
@@ -71,7 +74,7 @@ export function invalid(param: string, expectation: string): CairnError {
 
 function refuse(params: object): void {
   for (const [param, value] of Object.entries(params)) {
-    if (value == null || !(param in REFUSED)) continue;
+    if (value == null || !isRefused(param)) continue;
     throw new CairnError("unsupported_parameter", `A session takes no ${param}.`, { param });
   }
 }

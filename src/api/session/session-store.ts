@@ -69,7 +69,6 @@ function infoOf(record: unknown): SavedSession["info"] {
 function isRecord(value: unknown): value is SessionRecord {
   const record = value as Partial<SessionRecord> | null | undefined;
   return (
-    typeof record === "object" &&
     record?.format === FORMAT &&
     typeof record.modelId === "string" &&
     typeof record.savedAt === "number" &&
@@ -134,7 +133,6 @@ const REASONS: Readonly<Record<string, string>> = {
   TimeoutError: "timeout",
   NotSupportedError: "unavailable",
   SecurityError: "unavailable",
-  InvalidStateError: "unavailable",
 };
 
 function toFailure(error: unknown): CairnError {

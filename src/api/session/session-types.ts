@@ -4,17 +4,7 @@ import type { ChatCompletions } from "../completions";
 import type { ChatCompletionParams, ChatMessageParam, JsonSchema } from "../openai-types";
 import type { validateChatBody } from "../validate-body";
 import type { WorkerConnection } from "../worker-connection";
-
-/** What a session sets itself, or what would not be text. */
-export type RefusedParam =
-  | "model"
-  | "messages"
-  | "stream"
-  | "stream_options"
-  | "n"
-  | "logprobs"
-  | "top_logprobs"
-  | "return_token_ids";
+import type { RefusedParam } from "./session-options";
 
 /** Fields of a chat completion that a session takes, as defaults of all its prompts or for one. */
 export type SessionParams = Omit<ChatCompletionParams, RefusedParam>;

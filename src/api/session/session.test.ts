@@ -100,6 +100,15 @@ describe("prompts", () => {
     [5, {}, "invalid_request", "input"],
     [[], {}, "invalid_request", "input"],
     [[{ role: "user" }], {}, "invalid_request", "messages[2].content"],
+    [
+      [
+        { role: "user", content: "A" },
+        { role: "user", content: 5 },
+      ],
+      {},
+      "invalid_request",
+      "messages[2].content[1].text",
+    ],
     ["A", { top_p: 3 }, "invalid_request", "top_p"],
     ["A", { stream: true }, "unsupported_parameter", "stream"],
     ["A", { messages: [] }, "unsupported_parameter", "messages"],
@@ -145,7 +154,7 @@ describe("a prompt that does not end", () => {
     expect({ messages: session.messages, usage: session.contextUsage }).toEqual(before);
     const next = expect(session.prompt("E")).rejects.toMatchObject({ code: "disposed" });
     await vi.waitFor(() => expect(served.requests).toHaveLength(4));
-    expect(sent(served.requests[3])).toEqual(["user: A", "user: E"]);
+    expect(sent(served.requests[3])).toEqual(["user: A\nE"]);
     await engine.dispose();
     await next;
   });
@@ -272,7 +281,7 @@ describe("append", () => {
     expect(shape(session.messages)).toEqual(["system: Sys", "user: A"]);
     expect(served.requests).toEqual([
       {
-        requestId: expect.stringMatching(/^append-[0-9a-f]{32}$/),
+        requestId: expect.stringMatching(/^session-[0-9a-f-]{36}$/),
         input: {
           kind: "chat",
           messages: [

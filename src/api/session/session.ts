@@ -1,4 +1,4 @@
-import { CairnError } from "../../util/errors";
+import { CairnError, reasonOf } from "../../util/errors";
 import type { ChatMessageParam, CompletionUsage } from "../openai-types";
 import { AnswerMessage } from "./answer-message";
 import { CallQueue } from "./call-queue";
@@ -14,7 +14,7 @@ import type {
   SessionOptions,
   SessionParams,
 } from "./session-types";
-import { fewestToDrop, numTurnsBefore, withoutOldest } from "./turns";
+import { alternating, fewestToDrop, numTurnsBefore, withoutOldest } from "./turns";
 
 type Messages = readonly ChatMessageParam[];
 type Settings = Omit<ValidSession, "messages">;
@@ -41,7 +41,7 @@ export async function restoreSession(host: SessionHost, id: string): Promise<Ses
   try {
     valid = validateSession({ ...record.options, messages: record.messages }, host);
   } catch (cause) {
-    throw invalidSession(id, cause instanceof CairnError ? cause.message : String(cause), { cause });
+    throw invalidSession(id, reasonOf(cause), { cause });
   }
   return Session.open(host, valid, record.numDroppedMessages, id);
 }
@@ -210,7 +210,11 @@ export class Session {
     const body = { ...this.#settings.defaults, ...params };
     await this.#calls.run([signal, left], async (ending) => {
       const messages = await this.#fit(body, added, body.max_completion_tokens ?? body.max_tokens ?? ANSWER_TOKENS);
-      const streaming = { messages, stream: true, stream_options: { include_usage: true } } as const;
+      const streaming = {
+        messages: alternating(messages),
+        stream: true,
+        stream_options: { include_usage: true },
+      } as const;
       const answer = new AnswerMessage();
       let usage: CompletionUsage | null = null;
       for await (const chunk of await this.#host.completions.create({ ...body, ...streaming }, { signal: ending })) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ChatMessageParam } from "../openai-types";
-import { fewestToDrop, numTurnsBefore, turnsOf, withoutOldest } from "./turns";
+import { alternating, fewestToDrop, numTurnsBefore, turnsOf, withoutOldest } from "./turns";
 
 const ROLES = { s: "system", d: "developer", u: "user", a: "assistant", t: "tool" };
 /** One message a letter: the role's first. */
@@ -59,5 +59,23 @@ describe("the fewest turns to drop", () => {
 
   it("are all, where even those are too few", async () => {
     expect(await fewestToDrop(5, async () => false)).toBe(5);
+  });
+});
+
+describe("what is sent", () => {
+  const user = (content: unknown, name?: string) => ({ role: "user", content, name }) as ChatMessageParam;
+  const answer = { role: "assistant", content: "b" } as const;
+  const part = (text: string) => ({ type: "text", text });
+
+  it("is the conversation, where its turns alternate", () => {
+    const conversation = [{ role: "system", content: "s" } as const, user("a"), answer, user("c"), answer, answer];
+    expect(alternating(conversation)).toEqual(conversation);
+  });
+
+  it("has one message for several of a user", () => {
+    const conversation = [user("a"), user([part("b"), part("c")]), user("d"), answer, user("e"), user("f", "Eve")];
+    const first = user(["a", "b", "c", "d"].map(part));
+    expect(alternating(conversation)).toEqual([first, answer, user("e"), user("f", "Eve")]);
+    expect(conversation[0]).toEqual(user("a"));
   });
 });

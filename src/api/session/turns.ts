@@ -1,4 +1,4 @@
-import type { ChatMessageParam } from "../openai-types";
+import type { ChatMessageParam, TextContent, TextPart } from "../openai-types";
 
 /**
  * For each message the turn that it belongs to, counted from 0. A turn begins with what a user says, and what came before the
@@ -21,10 +21,9 @@ export function withoutOldest(messages: readonly ChatMessageParam[], numTurns: n
 
 /** Turns that end before the message at this index, so that neither it nor those behind it are in one. */
 export function numTurnsBefore(messages: readonly ChatMessageParam[], index: number): number {
-  const turns = turnsOf(messages).map((turn) => turn ?? Number.POSITIVE_INFINITY);
-  const ended = new Set(turns.slice(0, index).filter((turn) => turn < Math.min(...turns.slice(index))));
-  ended.delete(Number.POSITIVE_INFINITY);
-  return ended.size;
+  const turns = turnsOf(messages);
+  const numTurns = Math.max(-1, ...turns.filter((turn) => turn !== null)) + 1;
+  return Math.min(numTurns, ...turns.slice(index).filter((turn) => turn !== null));
 }
 
 /**
@@ -40,4 +39,23 @@ export async function fewestToDrop(max: number, fits: (numTurns: number) => Prom
     else low = middle + 1;
   }
   return low;
+}
+
+/**
+ * The conversation as it is sent: messages of a user that follow one another are one, each on lines of its own, for many templates
+ * want turns to alternate.
+ */
+export function alternating(messages: readonly ChatMessageParam[]): readonly ChatMessageParam[] {
+  const sent: ChatMessageParam[] = [];
+  for (const message of messages) {
+    const last = sent.at(-1);
+    if (last?.role !== "user" || message.role !== "user" || last.name !== message.name) sent.push(message);
+    else sent[sent.length - 1] = { ...last, content: [...partsOf(last.content), ...partsOf(message.content)] };
+  }
+  return sent;
+}
+
+/** What else it may hold is refused where the whole is checked. */
+function partsOf(content: TextContent): readonly TextPart[] {
+  return typeof content === "object" ? content : [{ type: "text", text: content }];
 }
