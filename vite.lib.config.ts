@@ -22,6 +22,8 @@ export default defineConfig({
           const own = name.replace(/^_virtual_cairn-(part-)?/, "");
           return `${isDynamicEntry && own !== "worker-source" ? "part-" : ""}${own}.js`;
         },
+        // What the entry loads is one file, whatever lazy chunks share with it: they import from there, not from slices of it.
+        codeSplitting: { groups: [{ name: "page", tags: ["$initial"] }] },
         entryFileNames: "[name].js",
         minify: true,
       },

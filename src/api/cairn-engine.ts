@@ -28,7 +28,7 @@ export class CairnEngine {
     const model = { id: info.modelId, object: "model", created, owned_by: "local" } as const;
     this.#connection = connection;
     this.info = info;
-    this.chat = { completions: new ChatCompletions(connection, info.modelId) };
+    this.chat = { completions: new ChatCompletions(connection, info) };
     this.completions = new Completions(connection, info.modelId);
     const { completions } = this.chat;
     this.#sessionHost = { connection, completions, info, namespace, validateChatBody, abortedError, raceAbort };

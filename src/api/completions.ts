@@ -1,5 +1,8 @@
-import { anObject, aSignal, optional, refuseUnknown } from "./checks";
+import type { EngineInfo } from "../protocol/messages";
+import { anObject, aSignal, type Fields, optional, refuseUnknown } from "./checks";
+import { onlyChoice } from "./choice-source";
 import type { CompletionStream } from "./completion-stream";
+import { loadChatExtras, loadChoices } from "./load-extras";
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -11,8 +14,15 @@ import type {
   Streaming,
 } from "./openai-types";
 import { Responder } from "./responder";
-import { CHAT_FORMAT, COMPLETION_FORMAT, type ResponseFormat } from "./response-format";
-import { type ValidBody, validateChatBody, validateCompletionBody } from "./validate-body";
+import { CHAT_FORMAT, COMPLETION_FORMAT, chatLogprobs, type ResponseFormat } from "./response-format";
+import {
+  EXTRA_CHAT_FIELDS,
+  plainMessages,
+  type ValidBody,
+  validateChatBody,
+  validateCompletionBody,
+  validatePrompt,
+} from "./validate-body";
 import type { WorkerConnection } from "./worker-connection";
 
 export interface RequestOptions {
@@ -23,14 +33,17 @@ export interface RequestOptions {
 /** `engine.chat.completions`. */
 export class ChatCompletions {
   readonly #connection: WorkerConnection;
-  readonly #modelId: string;
+  readonly #info: EngineInfo;
 
-  constructor(connection: WorkerConnection, modelId: string) {
+  constructor(connection: WorkerConnection, info: EngineInfo) {
     this.#connection = connection;
-    this.#modelId = modelId;
+    this.#info = info;
   }
 
-  /** Answers a conversation. A stream's promise resolves when the engine accepted the request. */
+  /**
+   * Answers a conversation. A stream's promise resolves when the engine accepted the request. With `tool_choice: "none"` the model is
+   * not shown the tools.
+   */
   create(
     body: ChatCompletionParams & Streaming,
     options?: RequestOptions,
@@ -41,8 +54,15 @@ export class ChatCompletions {
     options?: RequestOptions,
   ): Promise<ChatCompletion | CompletionStream<ChatCompletionChunk>>;
   async create(body: ChatCompletionParams, options: RequestOptions = {}) {
-    const valid = validateChatBody(body, this.#modelId);
-    return answer(this.#connection, this.#modelId, CHAT_FORMAT, valid, options);
+    const fields = anObject(body, "body");
+    const messages = plainMessages(fields.messages);
+    const isPlain = messages && !this.#info.hasReasoning && isAbsent(fields, EXTRA_CHAT_FIELDS);
+    const { request, ...format } = isPlain
+      ? { request: { input: { kind: "chat", messages } } as const }
+      : (await loadChatExtras()).readChat(fields, this.#info, chatLogprobs);
+    const { modelId } = this.#info;
+    const valid = validateChatBody(fields, modelId, request);
+    return answer(this.#connection, modelId, { ...CHAT_FORMAT, ...format }, valid, options);
   }
 }
 
@@ -56,12 +76,16 @@ export class Completions {
     this.#modelId = modelId;
   }
 
-  /** Continues a prompt. A stream's promise resolves when the engine accepted the request. */
+  /** Continues a prompt, or each of several. A stream's promise resolves when the engine accepted the request. */
   create(body: CompletionParams & Streaming, options?: RequestOptions): Promise<CompletionStream<CompletionChunk>>;
   create(body: CompletionParams & NotStreaming, options?: RequestOptions): Promise<Completion>;
   create(body: CompletionParams, options?: RequestOptions): Promise<Completion | CompletionStream<CompletionChunk>>;
   async create(body: CompletionParams, options: RequestOptions = {}) {
-    const valid = validateCompletionBody(body, this.#modelId);
+    const fields = anObject(body, "body");
+    const { prompt } = fields;
+    const hasPrompts = Array.isArray(prompt) && (typeof prompt[0] === "string" || Array.isArray(prompt[0]));
+    const inputs = hasPrompts ? (await loadChoices()).validatePrompts(prompt) : [validatePrompt(prompt)];
+    const valid = validateCompletionBody(fields, this.#modelId, inputs);
     return answer(this.#connection, this.#modelId, COMPLETION_FORMAT, valid, options);
   }
 }
@@ -70,16 +94,22 @@ async function answer<Kind extends string, Choice, ChunkKind extends string, Chu
   connection: WorkerConnection,
   model: string,
   format: ResponseFormat<Kind, Choice, ChunkKind, ChunkChoice>,
-  { request, stream, includeUsage, returnTokenIds }: ValidBody,
+  valid: ValidBody,
   options: RequestOptions,
 ) {
   const fields = anObject(options, "options");
   refuseUnknown(fields, ["signal"], "options.");
+  const signal = optional(fields, "signal", aSignal, "options.");
+  const { request, inputs, n, stream, includeUsage, returnTokenIds } = valid;
   const id = format.idPrefix + crypto.randomUUID().replaceAll("-", "");
-  const generation = connection.generate(
-    { requestId: id, ...request },
-    optional(fields, "signal", aSignal, "options."),
-  );
+  const source =
+    inputs.length * n === 1
+      ? onlyChoice(connection.generate({ requestId: id, input: inputs[0], ...request }, signal))
+      : (await loadChoices()).startChoices(connection, id, valid, signal);
   const responder = new Responder(format, { id, model, includeUsage, returnTokenIds });
-  return stream ? responder.stream(generation) : responder.full(generation);
+  return stream ? responder.stream(source) : responder.full(source);
+}
+
+function isAbsent(fields: Fields, names: readonly string[]): boolean {
+  return names.every((name) => fields[name] === undefined || fields[name] === null);
 }

@@ -1,10 +1,14 @@
 import type { GenerateCommand, GenerateEvent } from "../protocol/messages";
-import { CairnError } from "../util/errors";
+import { assert, CairnError } from "../util/errors";
 import { abortedError } from "./abort";
 import { AsyncQueue } from "./async-queue";
 
-/** What a generation that is not failing sends: `started`, deltas, `done`. */
-export type Progress = Exclude<GenerateEvent, { kind: "error" }>;
+type Of<Kind extends GenerateEvent["kind"]> = Extract<GenerateEvent, { kind: Kind }>;
+
+/** What a generation that is not failing sends first, */
+export type StartedEvent = Of<"started">;
+/** and then, up to `done`. */
+export type DeltaOrDone = Of<"delta" | "done">;
 
 /** One request as the page sees it: its port to the worker, its events, its abort. */
 export class Generation {
@@ -13,7 +17,7 @@ export class Generation {
   readonly #port: MessagePort;
   readonly #signal: AbortSignal | null;
   readonly #onEnd: (generation: Generation) => void;
-  readonly #events = new AsyncQueue<Progress>();
+  readonly #events = new AsyncQueue<StartedEvent | DeltaOrDone>();
   #ended = false;
 
   /** `signal` is the caller's and not aborted yet. `onEnd` is called once, when no more events will come. */
@@ -26,9 +30,18 @@ export class Generation {
     this.controller.signal.addEventListener("abort", this.#abort, { once: true });
   }
 
-  /** The next event; rejects with the CairnError that ended the generation. Not to be called after `done`. */
-  next(): Promise<Progress> {
-    return this.#events.next();
+  /** Resolves when the engine accepted the request; rejects with the CairnError that ended the generation. */
+  async started(): Promise<StartedEvent> {
+    const event = await this.#events.next();
+    assert(event.kind === "started", () => `a generation began with the event ${event.kind}`);
+    return event;
+  }
+
+  /** The next event after `started`; rejects with the CairnError that ended the generation. Not to be called after `done`. */
+  async next(): Promise<DeltaOrDone> {
+    const event = await this.#events.next();
+    assert(event.kind !== "started", "a generation began twice");
+    return event;
   }
 
   /** Ends the generation from outside (the engine was disposed, the worker died); no effect after the end. */

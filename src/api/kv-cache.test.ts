@@ -117,7 +117,7 @@ describe("kv.prefetch", () => {
     [{ prompt: 7 }, "invalid_request", "prompt"],
     [{ messages: [] }, "invalid_request", "messages"],
     [{ messages: [{ role: "user", content: 5 }] }, "invalid_request", "messages[0].content"],
-    [{ messages: [{ role: "tool", content: "" }] }, "unsupported_parameter", "messages[0].role"],
+    [{ messages: [{ role: "function", content: "" }] }, "unsupported_parameter", "messages[0].role"],
     [{ prompt: "a", cache_salt: "" }, "invalid_request", "cache_salt"],
     [{ prompt: "a", max_tokens: 1 }, "unsupported_parameter", "max_tokens"],
   ])("refuses %j before the worker hears of it", async (body, code, param) => {

@@ -18,9 +18,9 @@ import {
   optional,
   refuseUnknown,
 } from "./checks";
+import { loadChatExtras } from "./load-extras";
 import type { ChatMessageParam } from "./openai-types";
-import { validatePrompt } from "./validate-body";
-import { validateMessages } from "./validate-messages";
+import { plainMessages, validatePrompt } from "./validate-body";
 import type { WorkerConnection } from "./worker-connection";
 
 export type { KvStats, KvStorageFault, KvStorageStats, KvTier, PrefetchResult, TokensByTier };
@@ -80,7 +80,7 @@ export class KvCache {
     refuseUnknown(fields, ["messages", "prompt", "cache_salt"]);
     const request = {
       requestId: `prefetch-${crypto.randomUUID().replaceAll("-", "")}`,
-      input: promptInput(fields),
+      input: await promptInput(fields),
       cacheSalt: optional(fields, "cache_salt", aFilledString),
     };
     return this.#connection.call((worker) => worker.kvPrefetch(request));
@@ -93,9 +93,10 @@ const someTiers: Check<readonly KvTier[]> = (value, param) => {
   return tiers.map((tier, index) => oneOf(...KV_TIERS)(tier, `${param}[${index}]`));
 };
 
-function promptInput({ messages, prompt }: Fields): PromptInput {
+async function promptInput({ messages, prompt }: Fields): Promise<PromptInput> {
   const hasMessages = messages !== undefined && messages !== null;
   const hasPrompt = prompt !== undefined && prompt !== null;
   if (hasMessages === hasPrompt) throw invalid("body", "an object with either messages or prompt");
-  return hasMessages ? { kind: "chat", messages: validateMessages(messages) } : validatePrompt(prompt);
+  if (hasPrompt) return validatePrompt(prompt);
+  return { kind: "chat", messages: plainMessages(messages) ?? (await loadChatExtras()).validateMessages(messages) };
 }

@@ -1,9 +1,9 @@
-import type { DeltaEvent, OutputLogprob, Timings, Usage } from "../protocol/messages";
-import { assert } from "../util/errors";
+import type { Timings, Usage } from "../protocol/messages";
+import type { ChoiceSource } from "./choice-source";
 import { CompletionStream } from "./completion-stream";
-import type { Generation } from "./generation";
+import type { StartedEvent } from "./generation";
 import type { ChunkResponse, CompletionTimings, CompletionUsage, FullResponse, WithTokenIds } from "./openai-types";
-import type { ResponseFormat } from "./response-format";
+import type { ChoiceWriter, ResponseFormat } from "./response-format";
 
 /** The identity of an answer and what its request asked to see. */
 export interface AnswerOptions {
@@ -13,7 +13,7 @@ export interface AnswerOptions {
   readonly returnTokenIds: boolean;
 }
 
-/** Turns the events of one generation into OpenAI-shaped answers, whole or in chunks. */
+/** Turns the events of one answer's choices into OpenAI-shaped answers, whole or in chunks. */
 export class Responder<Kind extends string, Choice, ChunkKind extends string, ChunkChoice> {
   readonly #format: ResponseFormat<Kind, Choice, ChunkKind, ChunkChoice>;
   readonly #options: AnswerOptions;
@@ -25,71 +25,72 @@ export class Responder<Kind extends string, Choice, ChunkKind extends string, Ch
   }
 
   /** Waits for the whole answer. */
-  async full(generation: Generation): Promise<FullResponse<Kind, Choice>> {
-    const promptTokenIds = await started(generation);
-    let text = "";
-    const tokenIds: number[] = [];
-    let logprobs: OutputLogprob[] | null = null;
-    for (;;) {
-      const event = await generation.next();
+  async full(source: ChoiceSource): Promise<FullResponse<Kind, Choice>> {
+    const started = await source.start();
+    const writers = this.#writers(started);
+    const tokenIds = started.map((): number[] => []);
+    const choices: (Choice & WithTokenIds)[] = [];
+    for (let numEnded = 0; ; ) {
+      const { index, event } = await source.next();
       if (event.kind === "delta") {
-        text += event.text;
-        for (const id of event.tokenIds) tokenIds.push(id);
-        if (event.logprobs) logprobs ??= [];
-        for (const entry of event.logprobs ?? []) logprobs?.push(entry);
-      } else if (event.kind === "done") {
+        writers[index].push(event);
+        for (const id of event.tokenIds) tokenIds[index].push(id);
+        continue;
+      }
+      const { choice } = writers[index].end(event.finishReason);
+      choices[index] = { ...choice, ...this.#tokenIds(tokenIds[index]) };
+      if (++numEnded === writers.length) {
         return {
           ...this.#identity(this.#format.object),
-          choices: [{ ...this.#format.choice(text, logprobs, event.finishReason), ...this.#tokenIds(tokenIds) }],
-          usage: toUsage(event.usage),
+          choices: choices as [Choice & WithTokenIds, ...(Choice & WithTokenIds)[]],
+          usage: toUsage(event.usage, writers),
           timings: toTimings(event.timings),
-          ...this.#promptTokenIds(promptTokenIds),
+          ...this.#promptTokenIds(started),
         };
       }
     }
   }
 
   /** Resolves when the engine accepted the request; a request that it refuses rejects here, not in the loop. */
-  async stream(generation: Generation): Promise<CompletionStream<ChunkResponse<ChunkKind, ChunkChoice>>> {
-    const promptTokenIds = await started(generation);
-    return new CompletionStream(this.#chunks(generation, promptTokenIds), generation.controller);
+  async stream(source: ChoiceSource): Promise<CompletionStream<ChunkResponse<ChunkKind, ChunkChoice>>> {
+    const started = await source.start();
+    return new CompletionStream(this.#chunks(source, started), source.controller);
   }
 
   async *#chunks(
-    generation: Generation,
-    promptTokenIds: readonly number[],
+    source: ChoiceSource,
+    started: readonly StartedEvent[],
   ): AsyncGenerator<ChunkResponse<ChunkKind, ChunkChoice>, void, undefined> {
     try {
-      let firstFields = this.#promptTokenIds(promptTokenIds);
-      const opening = this.#format.openingChoice();
-      if (opening) {
-        yield this.#chunk([{ ...opening, ...this.#tokenIds([]) }], firstFields);
+      const writers = this.#writers(started);
+      let firstFields = this.#promptTokenIds(started);
+      const chunk = (choice: ChunkChoice, tokenIds: readonly number[] = [], fields = {}) => {
+        const made = this.#chunk([{ ...choice, ...this.#tokenIds(tokenIds) }], { ...firstFields, ...fields });
         firstFields = {};
-      }
-      for (;;) {
-        const event = await generation.next();
-        if (event.kind === "done") {
-          const last = { ...this.#format.chunkChoice("", null, event.finishReason), ...this.#tokenIds([]) };
-          yield this.#chunk([last], {
-            ...firstFields,
-            timings: toTimings(event.timings),
-          });
-          if (this.#options.includeUsage) yield this.#chunk([], { usage: toUsage(event.usage) });
-          return;
+        return made;
+      };
+      for (const { opening } of writers) if (opening) yield chunk(opening);
+      for (let numEnded = 0; ; ) {
+        const { index, event } = await source.next();
+        if (event.kind === "delta") {
+          const piece = writers[index].push(event, this.#options.returnTokenIds && event.tokenIds.length > 0);
+          if (piece) yield chunk(piece, event.tokenIds);
+          continue;
         }
-        if (event.kind !== "delta" || !this.#isWorthSending(event)) continue;
-        const logprobs = event.logprobs?.length ? event.logprobs : null;
-        const choice = { ...this.#format.chunkChoice(event.text, logprobs, null), ...this.#tokenIds(event.tokenIds) };
-        yield this.#chunk([choice], firstFields);
-        firstFields = {};
+        const { rest, last } = writers[index].end(event.finishReason);
+        if (rest) yield chunk(rest);
+        yield chunk(last, [], { timings: toTimings(event.timings) });
+        if (++numEnded < writers.length) continue;
+        if (this.#options.includeUsage) yield this.#chunk([], { usage: toUsage(event.usage, writers) });
+        return;
       }
     } finally {
-      generation.controller.abort();
+      source.controller.abort();
     }
   }
 
-  #isWorthSending({ text, logprobs, tokenIds }: DeltaEvent): boolean {
-    return text !== "" || !!logprobs?.length || (this.#options.returnTokenIds && tokenIds.length > 0);
+  #writers(started: readonly StartedEvent[]): ChoiceWriter<Choice, ChunkChoice>[] {
+    return started.map(({ isThinking = false }, index) => this.#format.writer(index, isThinking));
   }
 
   #chunk(
@@ -108,18 +109,13 @@ export class Responder<Kind extends string, Choice, ChunkKind extends string, Ch
     return this.#options.returnTokenIds ? { token_ids: ids } : {};
   }
 
-  #promptTokenIds(ids: readonly number[]): { readonly prompt_token_ids?: readonly number[] } {
-    return this.#options.returnTokenIds ? { prompt_token_ids: ids } : {};
+  /** All choices have one prompt where this is asked for. */
+  #promptTokenIds([{ promptTokenIds }]: readonly StartedEvent[]): { readonly prompt_token_ids?: readonly number[] } {
+    return this.#options.returnTokenIds ? { prompt_token_ids: promptTokenIds } : {};
   }
 }
 
-async function started(generation: Generation): Promise<readonly number[]> {
-  const event = await generation.next();
-  assert(event.kind === "started", () => `a generation began with the event ${event.kind}`);
-  return event.promptTokenIds;
-}
-
-function toUsage(usage: Usage): CompletionUsage {
+function toUsage(usage: Usage, writers: readonly ChoiceWriter<unknown, unknown>[]): CompletionUsage {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
@@ -128,7 +124,9 @@ function toUsage(usage: Usage): CompletionUsage {
       cached_tokens: usage.cachedTokens,
       cached_tokens_by_tier: usage.cachedTokensByTier,
     },
-    completion_tokens_details: { reasoning_tokens: 0 },
+    completion_tokens_details: {
+      reasoning_tokens: writers.reduce((sum, writer) => sum + writer.numReasoningTokens, 0),
+    },
   };
 }
 

@@ -1,9 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { validateChatBody, validateCompletionBody } from "./validate-body";
+import { FAKE_INFO } from "../testing/fake-engine-worker";
+import { readChat } from "./chat-extras/chat";
+import { chatLogprobs } from "./response-format";
+import { plainMessages, validateChatBody, validateCompletionBody, validatePrompt } from "./validate-body";
 
 const hello = [{ role: "user", content: "Hello" }];
-const chat = (fields: object) => validateChatBody({ messages: hello, ...fields }, "tiny");
-const completion = (fields: object) => validateCompletionBody({ prompt: "Once", ...fields }, "tiny");
+/** As the long way takes a chat, which is that of all that is not plain. */
+function chat(fields: object) {
+  const body = { messages: hello, ...fields };
+  return validateChatBody(body, "tiny", readChat(body, FAKE_INFO, chatLogprobs).request);
+}
+function completion(fields: object) {
+  const body = { prompt: "Once", ...fields };
+  return validateCompletionBody(body, "tiny", [validatePrompt(body.prompt)]);
+}
 const refusal = (code: string, param: string) => expect.objectContaining({ code, data: { param } });
 
 const UNSET = {
@@ -22,8 +32,9 @@ const UNSET = {
 describe("validateChatBody", () => {
   it("leaves what is absent to the model's defaults", () => {
     expect(chat({})).toEqual({
+      inputs: [{ kind: "chat", messages: hello }],
+      n: 1,
       request: {
-        input: { kind: "chat", messages: hello },
         maxTokens: null,
         sampling: UNSET,
         stop: [],
@@ -59,12 +70,13 @@ describe("validateChatBody", () => {
       priority: -2,
       stream: true,
       stream_options: { include_usage: true },
-      n: 1,
+      n: 16,
       return_token_ids: true,
     });
     expect(body).toEqual({
+      inputs: [{ kind: "chat", messages: hello }],
+      n: 16,
       request: {
-        input: { kind: "chat", messages: hello },
         maxTokens: 9,
         sampling: {
           temperature: 0.5,
@@ -128,29 +140,6 @@ describe("validateChatBody", () => {
     expect(chat({ logit_bias }).request.sampling.logitBias?.size).toBe(1024);
   });
 
-  it("joins text parts, reads developer as system and keeps names", () => {
-    const messages = [
-      { role: "developer", content: [] },
-      {
-        role: "user",
-        name: "Ann",
-        content: [
-          { type: "text", text: "a" },
-          { type: "text", text: "b" },
-        ],
-      },
-      { role: "assistant", content: "c", refusal: null },
-    ];
-    expect(chat({ messages }).request.input).toEqual({
-      kind: "chat",
-      messages: [
-        { role: "system", content: "" },
-        { role: "user", name: "Ann", content: "a\nb" },
-        { role: "assistant", content: "c" },
-      ],
-    });
-  });
-
   it.each([
     [-1, [0xffffffff, 0xffffffff]],
     [2 ** 32, [0, 1]],
@@ -162,16 +151,6 @@ describe("validateChatBody", () => {
   });
 
   it.each([
-    [{ messages: undefined }, "messages"],
-    [{ messages: [] }, "messages"],
-    [{ messages: "Hello" }, "messages"],
-    [{ messages: [...hello, 3] }, "messages[1]"],
-    [{ messages: [...hello, { role: "user", content: 5 }] }, "messages[1].content"],
-    [{ messages: [{ role: "assistant", content: null }] }, "messages[0].content"],
-    [{ messages: [{ role: "user", content: [{ type: "text" }] }] }, "messages[0].content[0].text"],
-    [{ messages: [{ role: "narrator", content: "" }] }, "messages[0].role"],
-    [{ messages: [{ role: "user", content: "", name: 1 }] }, "messages[0].name"],
-    [{ model: "other" }, "model"],
     [{ max_tokens: 0 }, "max_tokens"],
     [{ max_tokens: 3, max_completion_tokens: 4 }, "max_completion_tokens"],
     [{ temperature: 2.1 }, "temperature"],
@@ -208,33 +187,31 @@ describe("validateChatBody", () => {
     [{ cache_salt: 7 }, "cache_salt"],
     [{ priority: 0.5 }, "priority"],
     [{ n: 0 }, "n"],
+    [{ n: 17 }, "n"],
     [{ return_token_ids: 1 }, "return_token_ids"],
   ])("refuses %j as invalid, naming %s", (fields, param) => {
     expect(() => chat(fields)).toThrow(refusal("invalid_request", param));
   });
 
   it.each([
-    [{ tools: [] }, "tools"],
     [{ length_penalty: 0.5 }, "length_penalty"],
     [{ prompt: "Once" }, "prompt"],
-    [{ n: 2 }, "n"],
     [{ kv: { keep: "none" } }, "kv.keep"],
     [{ stream: true, stream_options: { more: 1 } }, "stream_options.more"],
-    [{ messages: [{ role: "assistant", content: "", tool_calls: [] }] }, "messages[0].tool_calls"],
-    [{ messages: [{ role: "tool", content: "" }] }, "messages[0].role"],
-    [{ messages: [{ role: "user", content: [{ type: "image_url" }] }] }, "messages[0].content[0].type"],
   ])("refuses %j as unsupported, naming %s", (fields, param) => {
     expect(() => chat(fields)).toThrow(refusal("unsupported_parameter", param));
   });
 
-  it.each([[null], ["text"], [[]]])("refuses the body %j", (body) => {
-    expect(() => validateChatBody(body, "tiny")).toThrow(refusal("invalid_request", "body"));
+  it("refuses another model than the loaded one, and names both", () => {
+    expect(chat({ model: "tiny" })).toEqual(chat({}));
+    const data = { model: "other", available: ["tiny"] };
+    expect(() => chat({ model: "other" })).toThrow(expect.objectContaining({ code: "model_not_found", data }));
   });
 });
 
 describe("validateCompletionBody", () => {
   it("takes text and generates 16 tokens unless told", () => {
-    expect(completion({}).request).toMatchObject({ input: { kind: "text", text: "Once" }, maxTokens: 16 });
+    expect(completion({})).toMatchObject({ inputs: [{ kind: "text", text: "Once" }], request: { maxTokens: 16 } });
     expect(completion({ max_tokens: 3 }).request.maxTokens).toBe(3);
   });
 
@@ -246,7 +223,7 @@ describe("validateCompletionBody", () => {
   });
 
   it("takes token ids", () => {
-    expect(completion({ prompt: [2, 0, 7] }).request.input).toEqual({ kind: "tokens", tokenIds: [2, 0, 7] });
+    expect(completion({ prompt: [2, 0, 7] }).inputs).toEqual([{ kind: "tokens", tokenIds: [2, 0, 7] }]);
   });
 
   it.each([[undefined], [null], [7]])("refuses the prompt %j", (prompt) => {
@@ -259,5 +236,26 @@ describe("validateCompletionBody", () => {
 
   it.each(["messages", "max_completion_tokens", "echo", "suffix", "best_of", "top_logprobs"])("refuses %s", (field) => {
     expect(() => completion({ [field]: 1 })).toThrow(refusal("unsupported_parameter", field));
+  });
+});
+
+describe("plainMessages", () => {
+  it("gives messages of text as they are, an answer's message among them", () => {
+    const answer = { role: "assistant", content: "Hi", refusal: null, name: undefined };
+    const messages = [{ role: "system", content: "Be brief." }, ...hello, answer];
+    expect(plainMessages(messages)).toEqual([messages[0], ...hello, { role: "assistant", content: "Hi" }]);
+  });
+
+  it.each([
+    [undefined],
+    [[]],
+    ["Hello"],
+    [[null]],
+    [[{ role: "developer", content: "a" }]],
+    [[{ role: "user", content: [] }]],
+    [[{ role: "user", content: "a", name: "Ann" }]],
+    [[...hello, { role: "assistant", content: null, tool_calls: [] }]],
+  ])("leaves %j to a closer look", (messages) => {
+    expect(plainMessages(messages)).toBeNull();
   });
 });

@@ -1,5 +1,6 @@
-import type { GenerateRequest, PromptInput } from "../protocol/messages";
+import type { ChatMessage, GenerateRequest, PromptInput } from "../protocol/messages";
 import { MAX_LOGIT_BIASES, MAX_LOGPROBS, REPETITION_PENALTY_RANGE } from "../sampling/sampling-params";
+import { CairnError } from "../util/errors";
 import {
   aBoolean,
   aFilledString,
@@ -14,13 +15,15 @@ import {
   oneOf,
   optional,
   refuseUnknown,
-  unsupported,
 } from "./checks";
-import { validateMessages } from "./validate-messages";
 
 /** A checked body: what goes to the worker, and what shapes the answer. */
 export interface ValidBody {
-  readonly request: Omit<GenerateRequest, "requestId">;
+  /** Of each choice. */
+  readonly request: Omit<GenerateRequest, "requestId" | "input">;
+  /** The prompts, each of n choices. */
+  readonly inputs: readonly PromptInput[];
+  readonly n: number;
   readonly stream: boolean;
   readonly includeUsage: boolean;
   readonly returnTokenIds: boolean;
@@ -33,64 +36,104 @@ const SCHEDULING_FIELDS = ["kv", "cache_salt", "priority"];
 const COMMON_FIELDS = ["model", "max_tokens", "stop", "stream", "stream_options", "n", "return_token_ids"];
 const GENERATION_FIELDS = [...COMMON_FIELDS, ...SAMPLING_FIELDS, ...SCHEDULING_FIELDS, ...NO_EFFECT];
 
+/** Of chats; their checks are loaded where they are needed. */
+export const EXTRA_CHAT_FIELDS = [
+  "tools",
+  "tool_choice",
+  "parallel_tool_calls",
+  "response_format",
+  "chat_template_kwargs",
+] as const;
+const CHAT_FIELDS = [...GENERATION_FIELDS, ...EXTRA_CHAT_FIELDS, "messages", "max_completion_tokens", "top_logprobs"];
+
+const MAX_CHOICES = 16;
 const MAX_STOP_STRINGS = 4;
 const MAX_COMPLETION_LOGPROBS = 5;
 const DEFAULT_COMPLETION_MAX_TOKENS = 16;
 
-/** Throws `invalid_request` or `unsupported_parameter`, both with data { param }. */
-export function validateChatBody(value: unknown, modelId: string): ValidBody {
-  const body = anObject(value, "body");
-  refuseUnknown(body, [...GENERATION_FIELDS, "messages", "max_completion_tokens", "top_logprobs"]);
+/** What a chat's messages, and the fields that only chats have, come to. */
+export type ChatRequest = Pick<GenerateRequest, "input" | "grammar" | "thinkingGrammar" | "keepSpecialTokens">;
+
+/** Checks the rest. Throws `invalid_request` or `unsupported_parameter`, both with data { param }, or `model_not_found`. */
+export function validateChatBody(body: Fields, modelId: string, { input, ...own }: ChatRequest): ValidBody {
+  refuseUnknown(body, CHAT_FIELDS);
   const maxTokens = optional(body, "max_tokens", anInteger(1));
   const maxCompletionTokens = optional(body, "max_completion_tokens", anInteger(1));
   if (maxTokens !== null && maxCompletionTokens !== null && maxTokens !== maxCompletionTokens) {
     throw invalid("max_completion_tokens", "equal to max_tokens where both are given");
   }
-  const input: PromptInput = { kind: "chat", messages: validateMessages(body.messages) };
-  return validateGeneration(body, modelId, input, maxCompletionTokens ?? maxTokens, validateChatLogprobs(body));
+  return validateGeneration(body, modelId, [input], {
+    ...own,
+    maxTokens: maxCompletionTokens ?? maxTokens,
+    numLogprobs: validateChatLogprobs(body),
+  });
 }
 
-/** Throws `invalid_request` or `unsupported_parameter`, both with data { param }. */
-export function validateCompletionBody(value: unknown, modelId: string): ValidBody {
-  const body = anObject(value, "body");
+/** As validateChatBody; `inputs` are the prompts. */
+export function validateCompletionBody(body: Fields, modelId: string, inputs: readonly PromptInput[]): ValidBody {
   refuseUnknown(body, [...GENERATION_FIELDS, "prompt"]);
-  const maxTokens = optional(body, "max_tokens", anInteger(1)) ?? DEFAULT_COMPLETION_MAX_TOKENS;
-  const numLogprobs = optional(body, "logprobs", anInteger(0, MAX_COMPLETION_LOGPROBS));
-  return validateGeneration(body, modelId, validatePrompt(body.prompt), maxTokens, numLogprobs);
+  return validateGeneration(body, modelId, inputs, {
+    maxTokens: optional(body, "max_tokens", anInteger(1)) ?? DEFAULT_COMPLETION_MAX_TOKENS,
+    numLogprobs: optional(body, "logprobs", anInteger(0, MAX_COMPLETION_LOGPROBS)),
+  });
 }
 
-/** The field `prompt`: text, or token ids. */
-export function validatePrompt(value: unknown): PromptInput {
+/** Messages of text alone, as the body has them; null where they need a closer look. */
+export function plainMessages(value: unknown): readonly ChatMessage[] | null {
+  return Array.isArray(value) && value.length > 0 && value.every(isPlainMessage)
+    ? value.map(({ role, content }) => ({ role, content }))
+    : null;
+}
+
+/** An answer's message, as it came, is one. */
+function isPlainMessage(message: unknown): boolean {
+  if (typeof message !== "object" || message === null) return false;
+  const { role, content, ...others } = message as Fields;
+  return (
+    typeof content === "string" &&
+    ["system", "user", "assistant"].includes(role as string) &&
+    Object.values(others).every((value) => value === null || value === undefined)
+  );
+}
+
+/** One prompt: text, or token ids. */
+export function validatePrompt(value: unknown, param = "prompt"): PromptInput {
   if (typeof value === "string") return { kind: "text", text: value };
-  if (!Array.isArray(value)) throw invalid("prompt", "a string or an array of token ids");
-  return { kind: "tokens", tokenIds: value.map((id, index) => anInteger(0)(id, `prompt[${index}]`)) };
+  if (!Array.isArray(value)) throw invalid(param, "a string or an array of token ids");
+  return { kind: "tokens", tokenIds: value.map((id, index) => anInteger(0)(id, `${param}[${index}]`)) };
 }
 
 function validateGeneration(
   body: Fields,
   modelId: string,
-  input: PromptInput,
-  maxTokens: number | null,
-  numLogprobs: number | null,
+  inputs: readonly PromptInput[],
+  {
+    numLogprobs,
+    ...own
+  }: Omit<ChatRequest, "input"> & { readonly maxTokens: number | null; readonly numLogprobs: number | null },
 ): ValidBody {
   const model = optional(body, "model", aString);
-  if (model !== null && model !== modelId) throw invalid("model", `"${modelId}", the loaded model, or absent`);
-  const n = optional(body, "n", anInteger(1)) ?? 1;
-  if (n !== 1) throw unsupported("n", "Cairn gives one choice a request; n must be 1.");
+  if (model !== null && model !== modelId) {
+    const message = `The model "${model}" is not loaded; "${modelId}" is.`;
+    throw new CairnError("model_not_found", message, { model, available: [modelId] });
+  }
   const stream = optional(body, "stream", aBoolean) ?? false;
+  const returnTokenIds = optional(body, "return_token_ids", aBoolean) ?? false;
+  if (returnTokenIds && inputs.length > 1) throw invalid("return_token_ids", "false where there are several prompts");
   return {
     request: {
-      input,
-      maxTokens,
+      ...own,
       sampling: { ...validateSampling(body), numLogprobs },
       stop: optional(body, "stop", stopStrings) ?? [],
       priority: optional(body, "priority", anInteger()) ?? 0,
       ...(optional(body, "kv", kvParams) ?? KV_DEFAULTS),
       cacheSalt: optional(body, "cache_salt", aFilledString),
     },
+    inputs,
+    n: optional(body, "n", anInteger(1, MAX_CHOICES)) ?? 1,
     stream,
     includeUsage: validateStreamOptions(body, stream),
-    returnTokenIds: optional(body, "return_token_ids", aBoolean) ?? false,
+    returnTokenIds,
   };
 }
 

@@ -35,6 +35,11 @@ const TEXTS: Readonly<Record<ErrorCode, ErrorText>> = {
     advice: "Clear that setting, then ask again.",
     remedy: "change-request",
   },
+  model_not_found: {
+    headline: "Another model is loaded",
+    advice: "Load the model that you want to ask.",
+    remedy: "other-model",
+  },
   context_length_exceeded: {
     headline: "The conversation no longer fits",
     advice:

@@ -154,6 +154,8 @@ export interface GenerateRequest {
   readonly kvStore?: KvStore;
   /** What the text keeps to; anything unless given. */
   readonly grammar?: GrammarFormat;
+  /** In place of `grammar` where the prompt ends within the model's thoughts, so that the text begins there; `grammar` unless given. */
+  readonly thinkingGrammar?: GrammarFormat;
   /** Show special tokens, such as those around tool calls, in the text; those that end it never. False unless given. */
   readonly keepSpecialTokens?: boolean;
 }

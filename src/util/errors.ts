@@ -3,6 +3,7 @@ export type ErrorCode =
   // The request
   | "invalid_request" // a field is missing, has a wrong type or an impossible value; data: { param }
   | "unsupported_parameter" // a field that Cairn does not know or does not support; data: { param }
+  | "model_not_found" // the request names another model than the loaded one; data: { model, available }
   | "context_length_exceeded" // data: { numPromptTokens, maxModelLen }
   | "cache_too_small" // the request can never fit the KV cache; data: { numBlocksNeeded, numBlocks }
   | "aborted" // the caller's signal; `name` is "AbortError"
