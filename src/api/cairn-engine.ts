@@ -1,11 +1,10 @@
 import type { EngineInfo } from "../protocol/messages";
-import { abortedError, raceAbort } from "./abort";
 import { ChatCompletions, Completions } from "./completions";
 import { KvCache } from "./kv-cache";
+import { loadPart } from "./load-extras";
 import type { ModelList } from "./openai-types";
 import type { Session } from "./session/session";
 import type { SavedSession, SessionHost, SessionOptions } from "./session/session-types";
-import { validateChatBody } from "./validate-body";
 import type { WorkerConnection } from "./worker-connection";
 
 export type { EngineInfo };
@@ -30,8 +29,7 @@ export class CairnEngine {
     this.info = info;
     this.chat = { completions: new ChatCompletions(connection, info) };
     this.completions = new Completions(connection, info.modelId);
-    const { completions } = this.chat;
-    this.#sessionHost = { connection, completions, info, namespace, validateChatBody, abortedError, raceAbort };
+    this.#sessionHost = { connection, completions: this.chat.completions, info, namespace };
     this.kv = new KvCache(connection);
     this.models = { list: async () => ({ object: "list", data: [model] }) };
     const { document } = globalThis;
@@ -44,10 +42,11 @@ export class CairnEngine {
 
   /**
    * A conversation that the engine keeps: begun with `system` and `messages`, the other options holding for all its prompts.
-   * Rejects with `invalid_request` or `unsupported_parameter` { param }.
+   * Rejects with `invalid_request` or `unsupported_parameter` { param }; as the others here, with `network` { file } where sessions,
+   * a chunk of their own, cannot be fetched.
    */
   async session(options: SessionOptions = {}): Promise<Session> {
-    return (await sessions()).createSession(this.#sessionHost, options);
+    return (await loadSessions()).createSession(this.#sessionHost, options);
   }
 
   /**
@@ -56,12 +55,12 @@ export class CairnEngine {
    * Rejects with `session_missing` or `invalid_session` { id }, or `storage_failed` { reason }.
    */
   async restoreSession(id: string): Promise<Session> {
-    return (await sessions()).restoreSession(this.#sessionHost, id);
+    return (await loadSessions()).restoreSession(this.#sessionHost, id);
   }
 
   /** Sessions that were saved in this namespace. Rejects with `storage_failed` { reason }. */
   async savedSessions(): Promise<SavedSession[]> {
-    return (await sessions()).savedSessions(this.#sessionHost);
+    return (await loadSessions()).savedSessions(this.#sessionHost);
   }
 
   /**
@@ -69,7 +68,7 @@ export class CairnEngine {
    * { reason }.
    */
   async deleteSession(id: string): Promise<void> {
-    return (await sessions()).deleteSession(this.#sessionHost, id);
+    return (await loadSessions()).deleteSession(this.#sessionHost, id);
   }
 
   /** Ends live requests with code `disposed`, frees the GPU, ends the worker. A second call waits for the first. */
@@ -83,7 +82,6 @@ export class CairnEngine {
   }
 }
 
-/** Loaded where they are needed. */
-function sessions() {
-  return import("./session/session");
+function loadSessions() {
+  return loadPart("session", () => import("./session/session"));
 }

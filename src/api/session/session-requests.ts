@@ -1,5 +1,6 @@
 import type { ChatInput, GenerateRequest } from "../../protocol/messages";
 import { CairnError } from "../../util/errors";
+import { readChatBody } from "../completions";
 import type { ChatMessageParam } from "../openai-types";
 import type { SessionHost, SessionParams } from "./session-types";
 import { alternating } from "./turns";
@@ -19,13 +20,13 @@ export class SessionRequests {
 
   /** Tokens of the prompt that a chat completion would make of it. Rejects as that does. */
   async countPrompt(body: SessionParams, messages: Messages): Promise<number> {
-    return this.#count(this.#request(body, messages).input);
+    return this.#count((await this.#request(body, messages)).input);
   }
 
   /** Tokens of a conversation; where the template cannot write it yet, as some cannot without a user's message, of its texts. */
   async countConversation(messages: Messages): Promise<number> {
     if (messages.length === 0) return 0;
-    const { input } = this.#conversation(messages);
+    const { input } = await this.#conversation(messages);
     try {
       return await this.#count(input);
     } catch (error) {
@@ -37,12 +38,19 @@ export class SessionRequests {
 
   /** Computes a conversation's KV, unless it would not be cached, or the template cannot write it. */
   async compute(messages: Messages, signal: AbortSignal): Promise<void> {
-    const conversation = this.#conversation(messages);
+    const conversation = await this.#conversation(messages);
     if (!conversation.usePrefixCache) return;
     // The least that can be asked for; nobody gets it.
-    const oneToken = { maxTokens: 1, sampling: { temperature: 0 }, stop: [], grammar: undefined };
+    const oneToken = {
+      maxTokens: 1,
+      sampling: { temperature: 0 },
+      stop: [],
+      grammar: undefined,
+      thinkingGrammar: undefined,
+    };
     const generation = this.#host.connection.generate({ ...conversation, ...oneToken }, signal);
     try {
+      await generation.started();
       while ((await generation.next()).kind !== "done");
     } catch (error) {
       if (!isTemplates(error)) throw error;
@@ -53,7 +61,7 @@ export class SessionRequests {
   async prefetch(messages: Messages): Promise<void> {
     if (messages.length === 0) return;
     try {
-      const { requestId, input, cacheSalt, usePrefixCache } = this.#conversation(messages);
+      const { requestId, input, cacheSalt, usePrefixCache } = await this.#conversation(messages);
       if (!usePrefixCache) return;
       await this.#host.connection.call((worker) => worker.kvPrefetch({ requestId, input, cacheSalt }));
     } catch {
@@ -62,16 +70,16 @@ export class SessionRequests {
   }
 
   /** A request with the session's own parameters, whose prompt ends with the conversation. */
-  #conversation(messages: Messages): ChatRequest {
-    const request = this.#request(this.#defaults, messages);
+  async #conversation(messages: Messages): Promise<ChatRequest> {
+    const request = await this.#request(this.#defaults, messages);
     return { ...request, input: { ...request.input, addGenerationPrompt: false } };
   }
 
-  /** As a chat completion of this body would be. Throws `invalid_request` and `unsupported_parameter`. */
-  #request(body: SessionParams, messages: Messages): ChatRequest {
-    const { validateChatBody, info } = this.#host;
-    const { request } = validateChatBody({ ...body, messages: alternating(messages) }, info.modelId);
-    return { ...request, requestId: `session-${crypto.randomUUID()}`, input: request.input as ChatInput };
+  /** As a chat completion of this body would be. Rejects with `invalid_request` and `unsupported_parameter`. */
+  async #request(body: SessionParams, messages: Messages): Promise<ChatRequest> {
+    const { valid } = await readChatBody({ ...body, messages: alternating(messages) }, this.#host.info);
+    const requestId = `session-${crypto.randomUUID()}`;
+    return { ...valid.request, requestId, input: valid.inputs[0] as ChatInput };
   }
 
   #count(input: GenerateRequest["input"]): Promise<number> {

@@ -1,8 +1,6 @@
 import type { EngineInfo } from "../../protocol/messages";
-import type { abortedError, raceAbort } from "../abort";
 import type { ChatCompletions } from "../completions";
 import type { ChatCompletionParams, ChatMessageParam, JsonSchema } from "../openai-types";
-import type { validateChatBody } from "../validate-body";
 import type { WorkerConnection } from "../worker-connection";
 import type { RefusedParam } from "./session-options";
 
@@ -48,17 +46,11 @@ export interface SavedSession {
   } | null;
 }
 
-/**
- * What sessions take of the engine. The functions are here because sessions are a chunk of their own: what it shared with the
- * main one by import, bundlers would tear out of that.
- */
+/** What sessions take of the engine. */
 export interface SessionHost {
   readonly connection: WorkerConnection;
   readonly completions: ChatCompletions;
   readonly info: EngineInfo;
   /** Of createEngine; "" where it has none. */
   readonly namespace: string;
-  readonly validateChatBody: typeof validateChatBody;
-  readonly abortedError: typeof abortedError;
-  readonly raceAbort: typeof raceAbort;
 }

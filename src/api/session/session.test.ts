@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { GenerateRequest } from "../../protocol/messages";
+import type { AssistantMessageParam } from "../openai-types";
 import { DONE, endWorkers, noTemplate, said, sent, startEngine, tokensOf } from "./session.fixture";
 import type { SessionOptions } from "./session-types";
 
@@ -78,6 +79,36 @@ describe("prompts", () => {
     const got = session.messages[0] as { content: string };
     got.content = "changed";
     expect(shape(session.messages)).toEqual(["user: A", "assistant: B", "user: C", "assistant: Yes. No"]);
+  });
+
+  it("may lead to tool calls, which are part of the conversation, and so is what they return", async () => {
+    const call = '{"name": "add", "arguments": {"x": 1}}';
+    const reply = ({ input }: GenerateRequest) => (sent({ input }).length === 1 ? call : "Two.");
+    const add = { type: "function", function: { name: "add", parameters: { type: "object" } } } as const;
+    const { session, served } = await startSession({ tools: [add], max_tokens: 9 }, reply);
+    expect(await session.prompt("A")).toBe("");
+    const tool_calls = [{ id: expect.any(String), type: "function", function: { name: "add", arguments: '{"x": 1}' } }];
+    expect(session.messages.at(-1)).toEqual({ role: "assistant", content: null, tool_calls });
+    const answer = session.messages.at(-1) as AssistantMessageParam;
+    const tool = { role: "tool", tool_call_id: answer.tool_calls![0].id, content: "2" } as const;
+    expect(await session.prompt([tool])).toBe("Two.");
+    expect(session.messages.map(({ role }) => role)).toEqual(["user", "assistant", "tool", "assistant"]);
+    expect(served.requests[1].input).toMatchObject({ tools: [{ function: { name: "add" } }] });
+    const unknown = session.prompt([{ ...tool, tool_call_id: "none" }]);
+    await expect(unknown).rejects.toMatchObject({ data: { param: "messages[4].tool_call_id" } });
+  });
+
+  it("keep to a schema, by either name", async () => {
+    const { session, served } = await startSession();
+    const schema = { type: "object", properties: { a: { type: "number" } } } as const;
+    const response_format = { type: "json_schema", json_schema: { name: "response", schema } } as const;
+    await session.prompt("A", { responseConstraint: schema });
+    await session.prompt("B", { response_format });
+    await session.prompt("C");
+    const [byConstraint, byFormat, free] = served.requests.map(({ grammar }) => grammar);
+    expect(byConstraint).toBeDefined();
+    expect(byConstraint).toEqual(byFormat);
+    expect(free).toBe(undefined);
   });
 
   it.each([

@@ -1,8 +1,9 @@
-import { CairnError, reasonOf } from "../../util/errors";
+import { CairnError, type ErrorCode } from "../../util/errors";
+import { refuseUnknown } from "../checks";
 import type { ChatMessageParam, CompletionUsage } from "../openai-types";
 import { AnswerMessage } from "./answer-message";
 import { CallQueue } from "./call-queue";
-import { invalid, toMessages, type ValidSession, validatePromptOptions, validateSession } from "./session-options";
+import { sessionId, toMessages, type ValidSession, validatePromptOptions, validateSession } from "./session-options";
 import { SessionRequests } from "./session-requests";
 import { deleteRecord, invalidSession, listSessions, readSession, writeSession } from "./session-store";
 import type {
@@ -19,6 +20,8 @@ import { alternating, fewestToDrop, numTurnsBefore, withoutOldest } from "./turn
 type Messages = readonly ChatMessageParam[];
 type Settings = Omit<ValidSession, "messages">;
 
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["invalid_request", "unsupported_parameter"]);
+
 /** A conversation at one point. */
 interface State {
   readonly messages: Messages;
@@ -32,16 +35,18 @@ const ANSWER_TOKENS = 1024;
 const MAX_ANSWER_SHARE = 1 / 4;
 
 export async function createSession(host: SessionHost, options: SessionOptions): Promise<Session> {
-  return Session.open(host, validateSession(options, host), 0, null);
+  return Session.open(host, await validateSession(options, host), 0, null);
 }
 
 export async function restoreSession(host: SessionHost, id: string): Promise<Session> {
   const record = await readSession([host.namespace, sessionId(id)]);
   let valid: ValidSession;
   try {
-    valid = validateSession({ ...record.options, messages: record.messages }, host);
+    valid = await validateSession({ ...record.options, messages: record.messages }, host);
   } catch (cause) {
-    throw invalidSession(id, reasonOf(cause), { cause });
+    // Others, such as that a part of the package is not there, say nothing of the record.
+    const isRecords = cause instanceof CairnError && REFUSALS.has(cause.code);
+    throw isRecords ? invalidSession(id, cause.message, { cause }) : cause;
   }
   return Session.open(host, valid, record.numDroppedMessages, id);
 }
@@ -86,7 +91,7 @@ export class Session {
     this.#host = host;
     this.#settings = settings;
     this.#requests = new SessionRequests(host, settings.defaults);
-    this.#calls = new CallQueue(host);
+    this.#calls = new CallQueue();
     this.#state = state;
     this.#id = id;
   }
@@ -148,10 +153,10 @@ export class Session {
    * Adds to the conversation, and computes its KV, so that the next prompt is answered sooner. It only adds where the model's
    * template cannot write a conversation that ends there, or `kv: { cache: false }`. Rejects as `prompt`.
    */
-  async append(input: SessionInput, { signal, ...unknown }: AppendOptions = {}): Promise<void> {
+  async append(input: SessionInput, options: AppendOptions = {}): Promise<void> {
     const added = toMessages(input);
-    const [param] = Object.keys(unknown);
-    if (param) throw new CairnError("unsupported_parameter", `append takes no ${param}.`, { param });
+    refuseUnknown({ ...options }, ["signal"]);
+    const { signal } = validatePromptOptions(options);
     await this.#calls.run([signal], async (ending) => {
       const messages = await this.#fit(this.#settings.defaults, added, 1);
       await this.#requests.compute(messages, ending);
@@ -261,9 +266,4 @@ async function* read(pieces: ReadableStream<string>): AsyncGenerator<string, voi
   } finally {
     await reader.cancel();
   }
-}
-
-function sessionId(id: unknown): string {
-  if (typeof id !== "string" || id === "") throw invalid("id", "a string that is not empty");
-  return id;
 }
