@@ -60,7 +60,7 @@ export interface FunctionTool {
   };
 }
 
-/** "auto": the model decides. "required": it calls at least one. A name: it calls this one, once. "none": it calls none. */
+/** "auto": the model decides. "required": it calls at least one. A name: it calls this one, once. "none": it is not shown them. */
 export type ToolChoice =
   | "auto"
   | "none"
@@ -68,6 +68,7 @@ export type ToolChoice =
   | { readonly type: "function"; readonly function: { readonly name: string } };
 
 export interface ToolCall {
+  /** In answers nine letters or digits, which every model's template takes. */
   readonly id: string;
   readonly type: "function";
   readonly function: {
@@ -137,7 +138,7 @@ export interface GenerationParams {
   readonly stream_options?: StreamOptions | null;
   /** Choices of each prompt, 1 to 16; with a seed, choice i has the seed + i. */
   readonly n?: number | null;
-  /** Adds `choices[].token_ids` and `prompt_token_ids`. */
+  /** Adds `choices[].token_ids` and `prompt_token_ids`. Only with one prompt. */
   readonly return_token_ids?: boolean | null;
   readonly kv?: KvParams | null;
   /** Not empty. Cached KV is shared only among requests of the same salt, or of none. */
@@ -191,7 +192,7 @@ export interface PromptTokensDetails {
 }
 
 export interface CompletionTokensDetails {
-  /** Of the completion's tokens, those that became `reasoning_content`. */
+  /** Of the completion's tokens, those that became `reasoning_content`, and the tags around it. */
   readonly reasoning_tokens: number;
 }
 
@@ -204,7 +205,7 @@ export interface CompletionUsage {
   readonly completion_tokens_details: CompletionTokensDetails;
 }
 
-/** Not OpenAI's: milliseconds since the worker got the request. */
+/** Not OpenAI's: milliseconds since the worker got the request. Of several choices, those of the one that took longest. */
 export interface CompletionTimings {
   readonly queue_ms: number;
   readonly time_to_first_token_ms: number;
@@ -241,7 +242,7 @@ export interface ChunkResponse<Kind extends string, Choice> extends Identity<Kin
   readonly choices: readonly (Choice & WithTokenIds)[];
   /** With `include_usage`: null in every chunk but the last. */
   readonly usage?: CompletionUsage | null;
-  /** In the chunk with the finish reason. */
+  /** In the chunk with a choice's finish reason: that choice's, and in the last of them those of the one that took longest. */
   readonly timings?: CompletionTimings;
   /** In the first chunk. */
   readonly prompt_token_ids?: readonly number[];
@@ -256,7 +257,7 @@ export interface TokenLogprob {
 }
 
 /**
- * Of the tokens that the text is made of: neither of the end-of-sequence token nor of those that begin with a stop string or
+ * Of the tokens that the text is made of, those of thoughts and calls among them: neither of the end-of-sequence token nor of those that begin with a stop string or
  * behind one. In a stream each comes with the text in which its token begins.
  */
 export interface ChatLogprobs {

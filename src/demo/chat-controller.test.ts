@@ -36,6 +36,7 @@ const FOLDER: ModelChoice = { kind: "folder", name: "other", files: [] };
 
 interface Piece {
   readonly text?: string;
+  readonly thoughts?: string;
   readonly tokenIds?: readonly number[];
   readonly promptTokenIds?: readonly number[];
   readonly finish?: "stop" | "length";
@@ -58,7 +59,9 @@ class ScriptedEngine implements ChatEngine {
   readonly chat: ChatEngine["chat"] = {
     completions: {
       create: async (body, { signal }) =>
-        this.#chunks(body, signal, "chat.completion.chunk", (text) => ({ delta: { content: text } })),
+        this.#chunks(body, signal, "chat.completion.chunk", (content, thoughts) => ({
+          delta: thoughts === undefined ? { content } : { reasoning_content: thoughts },
+        })),
     },
   };
   readonly completions: ChatEngine["completions"] = {
@@ -69,16 +72,21 @@ class ScriptedEngine implements ChatEngine {
     this.numDisposed++;
   }
 
-  async *#chunks<Kind, Choice>(body: object, signal: AbortSignal, object: Kind, choice: (text: string) => Choice) {
+  async *#chunks<Kind, Choice>(
+    body: object,
+    signal: AbortSignal,
+    object: Kind,
+    choice: (text: string, thoughts?: string) => Choice,
+  ) {
     this.bodies.push(body);
-    for await (const { text, tokenIds, promptTokenIds, finish, cached } of this.script(signal)) {
+    for await (const { text, thoughts, tokenIds, promptTokenIds, finish, cached } of this.script(signal)) {
       const rest = { index: 0 as const, logprobs: null, token_ids: tokenIds, finish_reason: finish ?? null };
       yield {
         id: "x",
         object,
         created: 0,
         model: "tiny",
-        choices: cached === undefined ? [{ ...choice(text ?? ""), ...rest }] : [],
+        choices: cached === undefined ? [{ ...choice(text ?? "", thoughts), ...rest }] : [],
         prompt_token_ids: promptTokenIds,
         usage: cached === undefined ? null : usageWith(cached),
       };
@@ -134,6 +142,21 @@ function untilAnswer(chat: ChatController, answer: string) {
     });
   });
 }
+
+test("what a model thinks is kept beside its answer, and not sent back", async () => {
+  const engine = new ScriptedEngine(async function* () {
+    yield { thoughts: "Three ", promptTokenIds: [1] };
+    yield { thoughts: "and four." };
+    yield { text: "Seven." };
+    yield { finish: "stop" };
+    yield { cached: 4 };
+  });
+  const chat = await readyChat(engine);
+  await chat.send("3 + 4?");
+  expect(chat.state.turns[0]).toMatchObject({ thoughts: "Three and four.", answer: "Seven." });
+  await chat.send("And 5?");
+  expect(engine.bodies[1].messages?.map(({ content }) => content)).toEqual(["3 + 4?", "Seven.", "And 5?"]);
+});
 
 test("an answer streams, then tells its numbers", async () => {
   const chat = await readyChat(new ScriptedEngine(seven));

@@ -136,6 +136,8 @@ export class ChatController extends Observable<ChatState> {
       for await (const delta of streamAnswer(engine, request)) {
         clock.record(delta);
         if (delta.text !== "") this.#updateTurn(id, (turn) => ({ ...turn, answer: turn.answer + delta.text }));
+        const { thoughts } = delta;
+        if (thoughts !== "") this.#updateTurn(id, (turn) => ({ ...turn, thoughts: (turn.thoughts ?? "") + thoughts }));
       }
       this.#end(
         id,

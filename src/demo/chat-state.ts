@@ -46,6 +46,8 @@ export type AnswerState =
 export interface Turn {
   readonly id: number;
   readonly prompt: string;
+  /** What the model thought before it answered; absent where it did not. */
+  readonly thoughts?: string;
   readonly answer: string;
   readonly state: AnswerState;
 }

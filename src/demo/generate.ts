@@ -34,6 +34,7 @@ export interface AnswerRequest {
 /** A piece of an answer; any part may be empty. */
 export interface AnswerDelta {
   readonly text: string;
+  readonly thoughts: string;
   readonly numTokens: number;
   /** In the first piece. */
   readonly numPromptTokens: number | null;
@@ -52,7 +53,8 @@ export async function* streamAnswer(engine: ChatEngine, request: AnswerRequest):
   if (engine.info.hasChatTemplate) {
     const messages = [...history(past), { role: "user" as const, content: prompt }];
     for await (const chunk of await engine.chat.completions.create({ messages, ...common }, { signal })) {
-      yield deltaOf(chunk, chunk.choices[0]?.delta.content ?? "");
+      const { content = "", reasoning_content: thoughts = "" } = chunk.choices[0]?.delta ?? {};
+      yield deltaOf(chunk, content, thoughts);
     }
   } else {
     const params = { prompt, max_tokens: TEXT_MAX_TOKENS, ...common };
@@ -72,10 +74,11 @@ export function history(turns: readonly Turn[]): ChatMessageParam[] {
     ]);
 }
 
-function deltaOf(chunk: ChatCompletionChunk | CompletionChunk, text: string): AnswerDelta {
+function deltaOf(chunk: ChatCompletionChunk | CompletionChunk, text: string, thoughts = ""): AnswerDelta {
   const choice = chunk.choices[0];
   return {
     text,
+    thoughts,
     numTokens: choice?.token_ids?.length ?? 0,
     numPromptTokens: chunk.prompt_token_ids?.length ?? null,
     finishReason: choice?.finish_reason ?? null,

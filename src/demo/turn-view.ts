@@ -20,10 +20,19 @@ export function turnView(turn: Turn, isExpanded: boolean, expand: () => void, ac
     <div class="prompt">${promptText(turn.prompt, isExpanded, expand)}</div>
     <h2 class="visually-hidden">Answer</h2>
     <div class="answer">
+      ${thoughtsView(turn.thoughts)}
       ${guard([turn.answer], () => html`<div class="prose">${unsafeHTML(renderMarkdown(turn.answer))}</div>`)}
       ${answerState(turn, actions)}
     </div>
   </li>`;
+}
+
+function thoughtsView(thoughts: string | undefined): TemplateResult | typeof nothing {
+  if (thoughts === undefined) return nothing;
+  return html`<details>
+    <summary>Thoughts</summary>
+    ${guard([thoughts], () => html`<div class="prose">${unsafeHTML(renderMarkdown(thoughts))}</div>`)}
+  </details>`;
 }
 
 function promptText(prompt: string, isExpanded: boolean, expand: () => void): TemplateResult {
@@ -34,14 +43,14 @@ function promptText(prompt: string, isExpanded: boolean, expand: () => void): Te
     ${excerpt.tail === "" ? nothing : html`<p>${excerpt.tail}</p>`}`;
 }
 
-function answerState({ id, answer, state }: Turn, actions: TurnActions): TemplateResult | typeof nothing {
+function answerState({ id, answer, thoughts, state }: Turn, actions: TurnActions): TemplateResult | typeof nothing {
   switch (state.status) {
     case "streaming":
       return answer === ""
         ? html`<p class="thinking"><span class="visually-hidden">Reading the prompt</span></p>`
         : nothing;
     case "done":
-      return html`${answer === "" ? html`<p class="note">The model ended its answer at once, without a word.</p>` : nothing}
+      return html`${answer === "" && !thoughts ? html`<p class="note">The model ended its answer at once, without a word.</p>` : nothing}
         ${statsLine(state.stats, "")} ${endingNote(state.ending, actions)}`;
     case "stopped":
       return statsLine(state.stats, "Stopped");

@@ -57,7 +57,7 @@ type Sink = (event: GenerateEvent) => void;
 
 /** An engine that does what the test says: each request's events are sent by hand, `prefetch` answers prefetches. */
 export class FakeEngine implements ServedEngine {
-  readonly info = FAKE_INFO;
+  readonly info: EngineInfo;
   readonly requests: GenerateRequest[] = [];
   readonly aborted: string[] = [];
   readonly cleared: (readonly KvTier[])[] = [];
@@ -75,8 +75,9 @@ export class FakeEngine implements ServedEngine {
   readonly #sinks = new Map<string, Sink>();
   readonly #onRequest: (engine: FakeEngine, request: GenerateRequest) => void;
 
-  constructor(onRequest: (engine: FakeEngine, request: GenerateRequest) => void = () => {}) {
+  constructor(onRequest: (engine: FakeEngine, request: GenerateRequest) => void = () => {}, info = FAKE_INFO) {
     this.#onRequest = onRequest;
+    this.info = info;
   }
 
   generate(request: GenerateRequest, sink: Sink): void {
