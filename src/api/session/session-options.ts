@@ -50,8 +50,8 @@ export async function validateSession(options: SessionOptions, host: SessionHost
 
 /** A prompt's own fields that are given, and its signal. The chat completion checks the rest. */
 export function validatePromptOptions(options: PromptOptions): { params: SessionParams; signal: AbortSignal | null } {
+  const signal = optional(anObject(options, "options"), "signal", aSignal, "options.");
   const { signal: _, responseConstraint: schema, ...params } = options;
-  const signal = optional({ ...options }, "signal", aSignal, "options.");
   refuse(params);
   const own = Object.fromEntries(Object.entries(params).filter(([, value]) => value != null));
   if (schema == null) return { params: own, signal };

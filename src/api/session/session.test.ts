@@ -42,6 +42,18 @@ describe("prompts", () => {
     expect(session.lastUsage?.prompt_tokens_details.cached_tokens).toBe(3);
   });
 
+  it.each([
+    [{ max_tokens: 9 }, { max_completion_tokens: 5 }],
+    [{ max_completion_tokens: 9 }, { max_tokens: 5 }],
+  ])("of a session with %j have the limit %j where they say so", async (options, own) => {
+    const { session, served } = await startSession(options);
+    await session.prompt("A", own);
+    await session.prompt("B");
+    expect(served.requests.map(({ maxTokens }) => maxTokens)).toEqual([5, 9]);
+    const both = session.prompt("C", { max_tokens: 3, max_completion_tokens: 4 });
+    await expect(both).rejects.toMatchObject({ data: { param: "max_completion_tokens" } });
+  });
+
   it("come in pieces, and are answered though nobody reads them", async () => {
     const { session } = await startSession();
     const pieces: string[] = [];
@@ -141,6 +153,7 @@ describe("prompts", () => {
       "messages[2].content[1].text",
     ],
     ["A", { top_p: 3 }, "invalid_request", "top_p"],
+    ["A", null, "invalid_request", "options"],
     ["A", { stream: true }, "unsupported_parameter", "stream"],
     ["A", { messages: [] }, "unsupported_parameter", "messages"],
     ["A", { signal: "now" }, "invalid_request", "options.signal"],

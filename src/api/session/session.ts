@@ -212,7 +212,10 @@ export class Session {
   ): Promise<void> {
     const added = toMessages(input);
     const { params, signal } = validatePromptOptions(options);
-    const body = { ...this.#settings.defaults, ...params };
+    const limit = params.max_completion_tokens ?? params.max_tokens;
+    // Either name goes before both of the session's.
+    const limits = limit == null ? {} : { max_tokens: limit, max_completion_tokens: limit };
+    const body: SessionParams = { ...this.#settings.defaults, ...limits, ...params };
     await this.#calls.run([signal, left], async (ending) => {
       const messages = await this.#fit(body, added, body.max_completion_tokens ?? body.max_tokens ?? ANSWER_TOKENS);
       const streaming = {
