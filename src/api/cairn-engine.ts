@@ -30,7 +30,7 @@ export class CairnEngine {
     this.chat = { completions: new ChatCompletions(connection, info) };
     this.completions = new Completions(connection, info.modelId);
     this.#sessionHost = { connection, completions: this.chat.completions, info, namespace };
-    this.kv = new KvCache(connection);
+    this.kv = new KvCache(connection, info);
     this.models = { list: async () => ({ object: "list", data: [model] }) };
     const { document } = globalThis;
     const flushWhenHidden = () => {

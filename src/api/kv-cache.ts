@@ -6,7 +6,7 @@ import type {
   PrefetchResult,
   TokensByTier,
 } from "../protocol/kv-messages";
-import type { PromptInput } from "../protocol/messages";
+import type { EngineInfo, PromptInput } from "../protocol/messages";
 import {
   aFilledString,
   anArray,
@@ -41,9 +41,11 @@ const KV_TIERS: readonly KvTier[] = ["gpu", "host", "storage"];
 /** `engine.kv`. Every call rejects with a CairnError: `disposed`, `worker_failed`, or what is said beside it. */
 export class KvCache {
   readonly #connection: WorkerConnection;
+  readonly #info: EngineInfo;
 
-  constructor(connection: WorkerConnection) {
+  constructor(connection: WorkerConnection, info: EngineInfo) {
     this.#connection = connection;
+    this.#info = info;
   }
 
   /** What the KV cache holds and did, by now. */
@@ -80,7 +82,7 @@ export class KvCache {
     refuseUnknown(fields, ["messages", "prompt", "cache_salt"]);
     const request = {
       requestId: `prefetch-${crypto.randomUUID().replaceAll("-", "")}`,
-      input: await promptInput(fields),
+      input: await promptInput(fields, this.#info),
       cacheSalt: optional(fields, "cache_salt", aFilledString),
     };
     return this.#connection.call((worker) => worker.kvPrefetch(request));
@@ -93,10 +95,11 @@ const someTiers: Check<readonly KvTier[]> = (value, param) => {
   return tiers.map((tier, index) => oneOf(...KV_TIERS)(tier, `${param}[${index}]`));
 };
 
-async function promptInput({ messages, prompt }: Fields): Promise<PromptInput> {
+async function promptInput({ messages, prompt }: Fields, info: EngineInfo): Promise<PromptInput> {
   const hasMessages = messages !== undefined && messages !== null;
   const hasPrompt = prompt !== undefined && prompt !== null;
   if (hasMessages === hasPrompt) throw invalid("body", "an object with either messages or prompt");
   if (hasPrompt) return validatePrompt(prompt);
-  return { kind: "chat", messages: plainMessages(messages) ?? (await loadChatExtras()).validateMessages(messages) };
+  const plain = plainMessages(messages);
+  return plain ? { kind: "chat", messages: plain } : (await loadChatExtras()).readMessages(messages, info);
 }

@@ -18,6 +18,7 @@ const INFO: EngineInfo = {
   numBlocks: 2,
   hasChatTemplate: true,
   toolFormat: "json",
+  hasSystemRole: true,
   hasReasoning: false,
   adapter: { vendor: "", architecture: "", description: "" },
   features: { f16: false, subgroups: false },

@@ -266,6 +266,7 @@ function engineInfo(
     numBlocks,
     hasChatTemplate: chatTemplate !== null,
     toolFormat: chatTemplate?.toolFormat ?? "json",
+    hasSystemRole: chatTemplate?.hasSystemRole ?? false,
     hasReasoning: chatTemplate?.hasReasoning ?? false,
     adapter,
     features: verdict.variant,

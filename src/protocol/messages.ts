@@ -74,6 +74,8 @@ export interface EngineInfo {
   readonly numBlocks: number;
   readonly hasChatTemplate: boolean;
   readonly toolFormat: ToolFormat;
+  /** The chat template takes messages with the role system. */
+  readonly hasSystemRole: boolean;
   /** The chat template knows of `<think>`: answers begin with thoughts. */
   readonly hasReasoning: boolean;
   readonly adapter: { readonly vendor: string; readonly architecture: string; readonly description: string };

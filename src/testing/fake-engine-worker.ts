@@ -28,6 +28,7 @@ export const FAKE_INFO: EngineInfo = {
   numBlocks: 8,
   hasChatTemplate: true,
   toolFormat: "json",
+  hasSystemRole: true,
   hasReasoning: false,
   adapter: { vendor: "none", architecture: "none", description: "none" },
   features: { f16: false, subgroups: false },

@@ -74,6 +74,21 @@ describe("load", () => {
     expect(await rendered(named("rag", "tool_use"))).toBe(null);
   });
 
+  it("takes the one for tools where tools are given", async () => {
+    const sources = [
+      { name: "default", template: "plain" },
+      { name: "tool_use", template: "{% if tools %}<tool_call>{'arguments': 1}{% endif %}" },
+    ];
+    const renderedWith = async (chat_template: unknown, file?: string) => {
+      const texts = { ...config({ chat_template }), ...(file && { "chat_template.jinja": file }) };
+      const template = (await ChatTemplate.load(filesOf(texts)))!;
+      return [template.render(HELLO), template.render(HELLO, { tools: [] })];
+    };
+    expect(await renderedWith(sources)).toEqual(["plain", ""]);
+    expect(await renderedWith([{ name: "default", template: "plain" }])).toEqual(["plain", "plain"]);
+    expect(await renderedWith(sources, "file")).toEqual(["file", "file"]);
+  });
+
   it("is null without a template", async () => {
     expect(await ChatTemplate.load(filesOf({}))).toBe(null);
     expect(await ChatTemplate.load(filesOf(config({ chat_template: null })))).toBe(null);
@@ -117,6 +132,29 @@ describe("render", () => {
   });
 });
 
+describe("what a template takes", () => {
+  const takesSystem = (source: string) => new ChatTemplate(source, {}).hasSystemRole;
+
+  it("is a system message only where it shows one", () => {
+    expect(takesSystem("{% for m in messages %}{{ m.content }}{% endfor %}")).toBe(true);
+    expect(
+      takesSystem("{% for m in messages %}{% if m.role != 'system' %}{{ m.content }}{% endif %}{% endfor %}"),
+    ).toBe(false);
+    expect(takesSystem("{{ raise_exception('no system role') }}")).toBe(false);
+  });
+
+  it("is the calls' format of the template for tools", () => {
+    const toolSource = "{% if tools %}[TOOL_CALLS][{% endif %}";
+    expect(new ChatTemplate("", {}, toolSource).toolFormat).toBe("mistral");
+    expect(new ChatTemplate(toolSource, {}).toolFormat).toBe("mistral");
+  });
+
+  it("is no family's where the tags hold something else than JSON", () => {
+    expect(new ChatTemplate("<tool_call>\\n<function=f>", {}).toolFormat).toBe("json");
+    expect(new ChatTemplate("<tool_call>name\\n<arg_key>{{ t.arguments }}", {}).toolFormat).toBe("json");
+  });
+});
+
 describe("encodeChat", () => {
   const tokenizer = loadTestTokenizer("embedded");
 
@@ -151,6 +189,32 @@ describe.skipIf(!hasSharedModels)("published templates", () => {
     { role: "assistant", content: "Hello!" },
     { role: "user", content: "Bye" },
   ];
+
+  // Those for tools alone fail without them, in Python too.
+  it.each([
+    ["CohereForAI-c4ai-command-r-plus-tool_use", "json", false, false],
+    ["CohereForAI-c4ai-command-r7b-12-2024-tool_use", "json", true, false],
+    ["NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use", "hermes", false, false],
+    ["NousResearch-Hermes-3-Llama-3.1-8B-tool_use", "hermes", false, false],
+    ["Qwen-Qwen2.5-7B-Instruct", "hermes", true, false],
+    ["deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "json", true, true],
+    ["deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "json", true, true],
+    ["fireworks-ai-llama-3-firefunction-v2", "json", false, false],
+    ["google-gemma-2-2b-it", "json", false, false],
+    ["llama-cpp-deepseek-r1", "json", true, true],
+    ["meetkai-functionary-medium-v3.1", "json", true, false],
+    ["meetkai-functionary-medium-v3.2", "json", true, false],
+    ["meta-llama-Llama-3.1-8B-Instruct", "llama3", true, false],
+    ["meta-llama-Llama-3.2-3B-Instruct", "llama3", true, false],
+    ["meta-llama-Llama-3.3-70B-Instruct", "llama3", true, false],
+    ["microsoft-Phi-3.5-mini-instruct", "json", true, false],
+    ["mistralai-Mistral-Nemo-Instruct-2407", "mistral", true, false],
+  ])("%s: calls as %s, system messages: %s, thoughts: %s", (file, toolFormat, hasSystemRole, hasReasoning) => {
+    const template = readTemplate(file, { bos_token: "<s>", eos_token: "</s>" });
+    expect(template.toolFormat).toBe(toolFormat);
+    expect(template.hasSystemRole).toBe(hasSystemRole);
+    expect(template.hasReasoning).toBe(hasReasoning);
+  });
 
   it("Gemma 2", () => {
     expect(readTemplate("google-gemma-2-2b-it", { bos_token: "<bos>" }).render(chat, generate)).toBe(

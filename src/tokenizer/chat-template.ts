@@ -15,32 +15,56 @@ const TOKEN_VARIABLES = ["bos_token", "eos_token", "unk_token", "pad_token"] as 
 /** A model's own Jinja template, which turns messages into the text that it was trained on. */
 export class ChatTemplate {
   readonly #source: string;
+  readonly #toolSource: string;
   readonly #variables: Readonly<Record<string, unknown>>;
-  #program: ReturnType<typeof parse> | null = null;
+  readonly #programs: Record<string, ReturnType<typeof parse>> = {};
 
-  /** The template of chat_template.jinja, else the default one of tokenizer_config.json; null when there is none. */
+  /**
+   * The template of chat_template.jinja, else the default one of tokenizer_config.json, with the one named `tool_use` there where
+   * tools are given; null when there is none.
+   */
   static async load(files: TokenizerFiles, signal?: AbortSignal): Promise<ChatTemplate | null> {
     const options = { optional: true, signal, invalidCode: "invalid_tokenizer" } as const;
     const config = await files.readJson("tokenizer_config.json", options);
     const tokenizerConfig = isRecord(config) ? config : {};
-    const source = (await files.readText("chat_template.jinja", options)) ?? templateOf(tokenizerConfig);
-    return source === null ? null : new ChatTemplate(source, tokenizerConfig);
+    const file = await files.readText("chat_template.jinja", options);
+    const source = file ?? templateOf(tokenizerConfig, "default");
+    return source === null
+      ? null
+      : new ChatTemplate(source, tokenizerConfig, file ?? templateOf(tokenizerConfig, "tool_use"));
   }
 
-  /** `tokenizerConfig` is the content of tokenizer_config.json. A template that cannot be read fails when it is rendered. */
-  constructor(source: string, tokenizerConfig: Readonly<Record<string, unknown>>) {
+  /**
+   * `tokenizerConfig` is the content of tokenizer_config.json, `toolSource` the template for conversations with tools where that is
+   * another one. A template that cannot be read fails when it is rendered.
+   */
+  constructor(source: string, tokenizerConfig: Readonly<Record<string, unknown>>, toolSource: string | null = null) {
     this.#source = source;
+    this.#toolSource = toolSource ?? source;
     const tokens = TOKEN_VARIABLES.map((name) => [name, tokenContent(tokenizerConfig[name])] as const);
     this.#variables = Object.fromEntries(tokens.filter(([, content]) => content !== null));
   }
 
-  /** How it has the model write tool calls, by what is written in it. */
+  /**
+   * How it has the model write tool calls, by what is written in it. "json" where it has no format that Cairn reads: it is then
+   * never given tools.
+   */
   get toolFormat(): ToolFormat {
-    const source = this.#source;
-    if (!/\btools\b/.test(source)) return "json";
-    if (source.includes("<tool_call>")) return "hermes";
-    if (source.includes("[TOOL_CALLS]")) return "mistral";
-    return /<\|python_tag\|>|ipython/.test(source) ? "llama3" : "json";
+    const source = this.#toolSource;
+    // Other families write something else than JSON between these tags.
+    if (/<tool_call>/.test(source) && /"arguments\\?":/.test(source)) return "hermes";
+    if (/\[TOOL_CALLS] ?\[/.test(source)) return "mistral";
+    return source.includes('{"name": function name, "parameters"') ? "llama3" : "json";
+  }
+
+  /** It takes a message with the role system, and shows it. */
+  get hasSystemRole(): boolean {
+    const content = "An instruction";
+    const messages = [
+      { role: "system", content },
+      { role: "user", content: "A question" },
+    ];
+    return !!renderOrNull(this, messages)?.includes(content);
   }
 
   /** It has the model think before it answers. */
@@ -55,8 +79,9 @@ export class ChatTemplate {
   ): string {
     try {
       // The line breaks and indents of lines that are only a tag are no text, as models' templates are written.
-      this.#program ??= parse(tokenize(this.#source, { lstrip_blocks: true, trim_blocks: true }));
-      return renderTemplate(this.#program, {
+      const source = tools ? this.#toolSource : this.#source;
+      this.#programs[source] ??= parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
+      return renderTemplate(this.#programs[source], {
         ...this.#variables,
         // Templates ask whether these are none; left out, they would be undefined instead.
         documents: null,
@@ -73,11 +98,13 @@ export class ChatTemplate {
   }
 }
 
-function templateOf({ chat_template: template }: Readonly<Record<string, unknown>>): string | null {
+/** The template of that name, the default, or the only one. */
+function templateOf({ chat_template: template }: Readonly<Record<string, unknown>>, name: string): string | null {
   if (typeof template === "string") return template;
   if (!Array.isArray(template)) return null;
   const named = template.filter(isRecord);
-  const chosen = named.find((entry) => entry.name === "default") ?? (named.length === 1 ? named[0] : undefined);
+  const find = (wanted: string) => named.find((entry) => entry.name === wanted);
+  const chosen = find(name) ?? find("default") ?? (named.length === 1 ? named[0] : undefined);
   return typeof chosen?.template === "string" ? chosen.template : null;
 }
 

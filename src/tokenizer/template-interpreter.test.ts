@@ -105,6 +105,26 @@ describe("what templates use works as in Jinja", () => {
     expect(render(source)).toBe(text);
   });
 
+  it.each([
+    ["{{ {'a': 1}[nothing] is defined }}{{ {'a': 1}[0] is defined }}{{ none[0] is defined }}", "falsefalsefalse"],
+    [
+      "{{ nothing is iterable }}{{ {} is iterable }}{{ '' is iterable }}{{ none is iterable }}{{ 1 is iterable }}",
+      "truetruetruefalsefalse",
+    ],
+    ["{% for i in nothing %}{{ i }}{% else %}none{% endfor %}{% for i in nothing if i %}{{ i }}{% endfor %}", "none"],
+    ["{{ none | selectattr('a') | list | length }}{{ nothing | map(attribute='a') | list | length }}", "00"],
+    ["{% for a, b in [('c', 'd')] %}{{ b }}{{ a }}{% endfor %}", "dc"],
+    ["{{ {} == '' }}{{ {'a': 1} == 'a' }}{{ {} == none }}{{ messages[0] == messages[-1] }}", "falsefalsefalsetrue"],
+    ["{{ {'a': [1, {}]} }}", '{"a": [1, {}]}'],
+  ])("%s, as in Python", (source, text) => {
+    expect(render(source)).toBe(text);
+  });
+
+  it("adds no object to a text, as Python does not", () => {
+    expect(reasonOf("{{ 'a' + messages[0] }}")).toEqual(expect.any(String));
+    expect(reasonOf("{{ 'a' ~ messages[0] }}")).toEqual(expect.any(String));
+  });
+
   it("a conversation of 5,000 messages", () => {
     const source =
       "{% for m in messages %}{% if m.role == 'user' and loop.index0 % 2 == 0 %}<u>{{ m.content | trim }}{% elif m.role == 'assistant' %}" +

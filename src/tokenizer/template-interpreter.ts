@@ -1,4 +1,5 @@
 import { Environment, Interpreter } from "@huggingface/jinja";
+import { reasonOf } from "../util/errors";
 
 /**
  * Work that a template may do: one for every expression and statement, more for those that are slow. Templates of known
@@ -25,6 +26,9 @@ type Program = Parameters<Interpreter["run"]>[0];
 export function renderTemplate(program: Program, variables: Readonly<Record<string, unknown>>): string {
   const environment = new Environment();
   for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) environment.set(name, value);
+  // All environments share their tests.
+  const tests = environment.tests as Map<string, (value: Value) => boolean>;
+  tests.set("iterable", ({ type }) => !/^[BFIN]/.test(type));
   return String(new BoundedInterpreter(environment).run(program).value);
 }
 
@@ -41,11 +45,27 @@ class BoundedInterpreter extends Interpreter {
     if (statement) this.#learnParts(statement as unknown as Node);
     if (++this.#depth > MAX_DEPTH) throw new Error(`it is nested more than ${MAX_DEPTH} deep`);
     try {
-      const value = super.evaluate(statement, environment);
+      const value = this.#evaluate(statement, environment);
       this.#charge(statement ?? {}, value);
       return value;
     } finally {
       this.#depth--;
+    }
+  }
+
+  /** As Python has it, where the interpreter has not. */
+  #evaluate(statement: Statement, environment: Environment): Value {
+    try {
+      const value = super.evaluate(statement, environment);
+      // Loops take lists apart, but no tuples.
+      if (value.type === "TupleValue") value.type = "ArrayValue";
+      if (value.value instanceof Map) Object.assign(value.value, NO_TEXT);
+      return value.type === "UndefinedValue" && this.#iterables.has(statement!) ? emptyList() : value;
+    } catch (thrown) {
+      const reason = reasonOf(thrown);
+      if (/^Cannot access property/.test(reason)) return super.evaluate(undefined, environment);
+      if (/^Cannot apply filter "(select|reject|map).*: [NU]/.test(reason)) return emptyList();
+      throw thrown;
     }
   }
 
@@ -68,6 +88,13 @@ class BoundedInterpreter extends Interpreter {
     if (this.#numSteps > MAX_STEPS) throw new Error(`it takes more than ${MAX_STEPS} steps`);
   }
 }
+
+function emptyList(): Value {
+  return new Environment().set("", []);
+}
+
+/** For the maps within objects: the interpreter would write "[object Map]" where an object is added to a text. They equal no text. */
+const NO_TEXT = { toString: null, valueOf: Symbol };
 
 /** What is read here of the nodes of a parsed template. */
 interface Node {

@@ -1,4 +1,4 @@
-import type { EngineInfo } from "../../protocol/messages";
+import type { ChatInput, EngineInfo } from "../../protocol/messages";
 import { type Fields, optional } from "../checks";
 import type { ChatChoice, ChatChunkChoice } from "../openai-types";
 import type { ChoiceWriter } from "../response-format";
@@ -7,10 +7,9 @@ import { answerGrammars } from "./answer-grammar";
 import { ChatWriter, type ReadingOptions } from "./chat-writer";
 import { aJsonObject } from "./more-checks";
 import { responseFormat } from "./response-format";
+import { toolsAsText } from "./tools-as-text";
 import { validateMessages } from "./validate-messages";
 import { toolDefinitions, validateTools } from "./validate-tools";
-
-export { validateMessages };
 
 /** What is special in a chat: the part of its request, and how its text is read. */
 export interface ReadChat {
@@ -27,16 +26,26 @@ export function readChat(body: Fields, info: EngineInfo, toLogprobs: ReadingOpti
   const templateKwargs = optional(body, "chat_template_kwargs", aJsonObject);
   return {
     request: {
-      input: {
+      input: chatInput(info, {
         kind: "chat",
         messages,
         ...(tools && { tools: toolDefinitions(tools) }),
         ...(templateKwargs && { templateKwargs }),
-      },
+      }),
       ...answerGrammars(toolFormat, tools, json, hasReasoning),
       // Those around calls are special tokens of many vocabularies.
       ...(tools && toolFormat !== "json" && { keepSpecialTokens: true }),
     },
     writer: (index, isThinking) => new ChatWriter(index, isThinking, { toolFormat, tools, hasReasoning, toLogprobs }),
   };
+}
+
+/** A conversation of messages alone. Throws as readChat. */
+export function readMessages(messages: unknown, info: EngineInfo): ChatInput {
+  return chatInput(info, { kind: "chat", messages: validateMessages(messages) });
+}
+
+/** As the model's chat template takes it. */
+function chatInput({ toolFormat, hasSystemRole }: EngineInfo, input: ChatInput): ChatInput {
+  return toolFormat === "json" ? toolsAsText(input, hasSystemRole) : input;
 }

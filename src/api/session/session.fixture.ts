@@ -37,7 +37,7 @@ export function endWorkers(): void {
  */
 export async function startEngine(
   reply: (request: GenerateRequest) => string | null = () => "Yes. No",
-  { namespace = "", modelId = FAKE_INFO.modelId } = {},
+  { namespace = "", modelId = FAKE_INFO.modelId, toolFormat = FAKE_INFO.toolFormat } = {},
 ) {
   const served = new FakeEngine((engine, request) => {
     const numPromptTokens = tokensOf(request.input);
@@ -52,7 +52,7 @@ export async function startEngine(
     engine.send(request.requestId, said(text.slice(0, 4)), said(text.slice(4)), DONE);
   });
   served.tokensOf = tokensOf;
-  Object.assign(served, { info: { ...FAKE_INFO, modelId } });
+  Object.assign(served, { info: { ...FAKE_INFO, modelId, toolFormat } });
   const worker = new FakeWorker(async () => served);
   workers.push(worker);
   const connection = new WorkerConnection(worker, null);

@@ -94,10 +94,11 @@ describe("prompts", () => {
   });
 
   it("may lead to tool calls, which are part of the conversation, and so is what they return", async () => {
-    const call = '{"name": "add", "arguments": {"x": 1}}';
+    const call = '<tool_call>{"name": "add", "arguments": {"x": 1}}</tool_call>';
     const reply = ({ input }: GenerateRequest) => (sent({ input }).length === 1 ? call : "Two.");
     const add = { type: "function", function: { name: "add", parameters: { type: "object" } } } as const;
-    const { session, served } = await startSession({ tools: [add], max_tokens: 9 }, reply);
+    const { engine, served } = await startEngine(reply, { toolFormat: "hermes" });
+    const session = await engine.session({ tools: [add], max_tokens: 9 });
     expect(await session.prompt("A")).toBe("");
     const tool_calls = [{ id: expect.any(String), type: "function", function: { name: "add", arguments: '{"x": 1}' } }];
     expect(session.messages.at(-1)).toEqual({ role: "assistant", content: null, tool_calls });
