@@ -31,6 +31,7 @@ const STORY =
   "One day the ball rolled under a big tree, and the dog could not find it. The girl looked and looked. Then a bird came down " +
   "from the tree and sat on the ball.";
 const FIRST: readonly Message[] = [{ role: "user", content: `${STORY} Tell me what the girl said to the bird.` }];
+const QUESTION = "And what did the dog do then?";
 /** As the models write it that think: what is between the tags is not shown to them again. */
 const STRIPPING_TEMPLATE =
   "{{ bos_token }}{% for message in messages %}{{ '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' }}" +
@@ -98,6 +99,27 @@ function ask(
   );
 }
 
+/** Resolves with its id when its KV is durable too. */
+function saveSession(page: Page, messages: readonly Message[]): Promise<string> {
+  return page.evaluate(async (messages) => {
+    const session = await engine.session({ messages, temperature: 0, max_tokens: 8 });
+    return session.save("talk");
+  }, messages);
+}
+
+/** Restores it, asks it, and deletes what is saved. */
+function continueSession(page: Page, question: string) {
+  return page.evaluate(async (question) => {
+    const saved = (await engine.savedSessions()).map(({ id }) => id);
+    const session = await engine.restoreSession("talk");
+    const before = session.messages.length;
+    const text = await session.prompt(question);
+    await engine.deleteSession("talk");
+    const found = session.lastUsage?.prompt_tokens_details.cached_tokens_by_tier;
+    return { saved, before, text, found, left: await engine.savedSessions() };
+  }, question);
+}
+
 const stats = (page: Page): Promise<KvStats> => page.evaluate(() => engine.kv.stats());
 const flush = (page: Page): Promise<void> => page.evaluate(() => engine.kv.flush());
 /** Tokens of the chunks that lie whole before the prompt's last token, which is always computed. */
@@ -107,15 +129,16 @@ const storable = ({ promptTokens }: Answer) => CHUNK_TOKENS * Math.floor((prompt
 const SECOND = (first: Answer): readonly Message[] => [
   ...FIRST,
   { role: "assistant", content: `<think>Let me see.</think>${first.text}` },
-  { role: "user", content: "And what did the dog do then?" },
+  { role: "user", content: QUESTION },
 ];
 
+/** One has a folder for an origin, the other a file for each database: that of KV and that of sessions. */
 const BACK_ENDS = [
-  { name: "LevelDB", args: [], files: /\.leveldb\/CURRENT$/ },
-  { name: "SQLite", args: SQLITE_ARGS, files: /IndexedDB\/http_[^/]*\/[A-Z2-7]{52}$/ },
+  { name: "LevelDB", args: [], files: /\.leveldb\/CURRENT$/, numFiles: 1 },
+  { name: "SQLite", args: SQLITE_ARGS, files: /IndexedDB\/http_[^/]*\/[A-Z2-7]{52}$/, numFiles: 2 },
 ] as const;
 
-for (const { name, args, files } of BACK_ENDS) {
+for (const { name, args, files, numFiles } of BACK_ENDS) {
   test(`a prompt of before the browser's end is not computed again, over ${name}`, async ({ site }) => {
     test.setTimeout(400_000);
     const profile = await Profile.make(args);
@@ -124,14 +147,14 @@ for (const { name, args, files } of BACK_ENDS) {
       await start(page, "restart", STRIPPING_TEMPLATE);
       const answer = await ask(page, FIRST);
       expect(answer.found).toEqual({ gpu: 0, host: 0, storage: 0 });
-      await flush(page);
+      expect(await saveSession(page, [...FIRST, { role: "assistant", content: answer.text }])).toBe("talk");
       const { storage } = await stats(page);
       expect(storage).toMatchObject({ state: "ready", notYetDurableBytes: 0, lastFault: null });
       expect(storage?.durableBytes).toBeGreaterThan(0);
       return answer;
     });
     const written = await readdir(profile.dir, { recursive: true });
-    expect(written.filter((file) => files.test(file))).toHaveLength(1);
+    expect(written.filter((file) => files.test(file))).toHaveLength(numFiles);
 
     await profile.visit(async (context) => {
       const page = await openPage(context, site.url);
@@ -153,6 +176,15 @@ for (const { name, args, files } of BACK_ENDS) {
       expect(turn.found).toMatchObject({ gpu: 0, host: 0 });
       expect(turn.found.storage).toBeGreaterThanOrEqual(storable(first));
       expect((await ask(page, SECOND(first), { cache: false })).tokenIds).toEqual(turn.tokenIds);
+
+      await flush(page);
+      await page.evaluate(() => engine.kv.clear({ tiers: ["gpu", "host"] }));
+      const talk = await continueSession(page, QUESTION);
+      expect(talk).toMatchObject({ saved: ["talk"], before: 2, left: [] });
+      // From storage alone, and before it was asked: RAM and GPU were empty.
+      expect(talk.found?.host).toBe(0);
+      expect(talk.found?.gpu).toBeGreaterThanOrEqual(storable(first));
+      expect(turn.text.slice(0, talk.text.length)).toBe(talk.text);
     });
     await profile.delete();
   });

@@ -24,4 +24,14 @@ export type {
 } from "./api/kv-cache";
 export type * from "./api/openai-types";
 export { type MemoryPlan, planMemory } from "./api/plan-memory";
+export type { Session } from "./api/session/session";
+export type {
+  AppendOptions,
+  OnOverflow,
+  PromptOptions,
+  SavedSession,
+  SessionInput,
+  SessionOptions,
+  SessionParams,
+} from "./api/session/session-types";
 export { CairnError, type ErrorCode, type ErrorData } from "./util/errors";

@@ -1,7 +1,10 @@
 import type { EngineInfo } from "../protocol/messages";
 import { ChatCompletions, Completions } from "./completions";
 import { KvCache } from "./kv-cache";
+import { loadPart } from "./load-extras";
 import type { ModelList } from "./openai-types";
+import type { Session } from "./session/session";
+import type { SavedSession, SessionHost, SessionOptions } from "./session/session-types";
 import type { WorkerConnection } from "./worker-connection";
 
 export type { EngineInfo };
@@ -17,14 +20,16 @@ export class CairnEngine {
   readonly models: { list(): Promise<ModelList> };
   readonly #connection: WorkerConnection;
   readonly #ended = new AbortController();
+  readonly #sessionHost: SessionHost;
 
-  constructor(connection: WorkerConnection, info: EngineInfo) {
+  constructor(connection: WorkerConnection, info: EngineInfo, namespace = "") {
     const created = Math.floor(Date.now() / 1000);
     const model = { id: info.modelId, object: "model", created, owned_by: "local" } as const;
     this.#connection = connection;
     this.info = info;
     this.chat = { completions: new ChatCompletions(connection, info) };
     this.completions = new Completions(connection, info.modelId);
+    this.#sessionHost = { connection, completions: this.chat.completions, info, namespace };
     this.kv = new KvCache(connection, info);
     this.models = { list: async () => ({ object: "list", data: [model] }) };
     const { document } = globalThis;
@@ -33,6 +38,37 @@ export class CairnEngine {
       if (document.visibilityState === "hidden") this.kv.flush().catch(() => {});
     };
     document?.addEventListener("visibilitychange", flushWhenHidden, { signal: this.#ended.signal });
+  }
+
+  /**
+   * A conversation that the engine keeps: begun with `system` and `messages`, the other options holding for all its prompts.
+   * Rejects with `invalid_request` or `unsupported_parameter` { param }; as the others here, with `network` { file } where sessions,
+   * a chunk of their own, cannot be fetched.
+   */
+  async session(options: SessionOptions = {}): Promise<Session> {
+    return (await loadSessions()).createSession(this.#sessionHost, options);
+  }
+
+  /**
+   * The session that was saved under this id, with its options; its KV, as far as it is kept, is brought to the GPU. One that was
+   * saved with another model goes on with this one, and is computed afresh.
+   * Rejects with `session_missing` or `invalid_session` { id }, or `storage_failed` { reason }.
+   */
+  async restoreSession(id: string): Promise<Session> {
+    return (await loadSessions()).restoreSession(this.#sessionHost, id);
+  }
+
+  /** Sessions that were saved in this namespace. Rejects with `storage_failed` { reason }. */
+  async savedSessions(): Promise<SavedSession[]> {
+    return (await loadSessions()).savedSessions(this.#sessionHost);
+  }
+
+  /**
+   * Deletes what was saved under this id, if anything was; KV of the conversation is `kv.clear`'s. Rejects with `storage_failed`
+   * { reason }.
+   */
+  async deleteSession(id: string): Promise<void> {
+    return (await loadSessions()).deleteSession(this.#sessionHost, id);
   }
 
   /** Ends live requests with code `disposed`, frees the GPU, ends the worker. A second call waits for the first. */
@@ -44,4 +80,8 @@ export class CairnEngine {
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+function loadSessions() {
+  return loadPart("session", () => import("./session/session"));
 }

@@ -54,16 +54,20 @@ export class ChatCompletions {
     options?: RequestOptions,
   ): Promise<ChatCompletion | CompletionStream<ChatCompletionChunk>>;
   async create(body: ChatCompletionParams, options: RequestOptions = {}) {
-    const fields = anObject(body, "body");
-    const messages = plainMessages(fields.messages);
-    const isPlain = messages && !this.#info.hasReasoning && isAbsent(fields, EXTRA_CHAT_FIELDS);
-    const { request, ...format } = isPlain
-      ? { request: { input: { kind: "chat", messages } } as const }
-      : (await loadChatExtras()).readChat(fields, this.#info, chatLogprobs);
-    const { modelId } = this.#info;
-    const valid = validateChatBody(fields, modelId, request);
-    return answer(this.#connection, modelId, { ...CHAT_FORMAT, ...format }, valid, options);
+    const { valid, format } = await readChatBody(body, this.#info);
+    return answer(this.#connection, this.#info.modelId, { ...CHAT_FORMAT, ...format }, valid, options);
   }
+}
+
+/** A chat's body, checked, and what is special in how its text is read. Throws as validateChatBody and loadChatExtras. */
+export async function readChatBody(body: unknown, info: EngineInfo) {
+  const fields = anObject(body, "body");
+  const messages = plainMessages(fields.messages);
+  const isPlain = messages && !info.hasReasoning && isAbsent(fields, EXTRA_CHAT_FIELDS);
+  const { request, ...format } = isPlain
+    ? { request: { input: { kind: "chat", messages } } as const }
+    : (await loadChatExtras()).readChat(fields, info, chatLogprobs);
+  return { valid: validateChatBody(fields, info.modelId, request), format };
 }
 
 /** `engine.completions`. */

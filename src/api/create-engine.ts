@@ -13,7 +13,7 @@ export async function createEngine(options: CreateEngineOptions): Promise<CairnE
   const connection = await WorkerConnection.open(workerUrl, signal);
   const info = await connection.init(init, onProgress, signal);
   keepStorage(init.model);
-  return new CairnEngine(connection, info);
+  return new CairnEngine(connection, info, init.namespace);
 }
 
 /** Asks the browser not to clear what it keeps when it runs short; some ask the user, so nothing waits for the answer. */

@@ -11,7 +11,7 @@ export function loadChoices() {
 }
 
 /** Fetches a module of the package, once. Rejects with `network` { file } where that fails. */
-async function loadPart<T>(name: string, load: () => Promise<T>): Promise<T> {
+export async function loadPart<T>(name: string, load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (cause) {

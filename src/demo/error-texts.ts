@@ -150,6 +150,21 @@ const TEXTS: Readonly<Record<ErrorCode, ErrorText>> = {
     remedy: "environment",
   },
   gpu_error: { headline: "The GPU refused a command", advice: OUR_FAULT, remedy: "reload" },
+  session_missing: {
+    headline: "This conversation is not there",
+    advice: "It was deleted, or saved in another browser.",
+    remedy: "new-chat",
+  },
+  invalid_session: {
+    headline: "This conversation cannot be opened",
+    advice: "What was saved is damaged, or is not for this model.",
+    remedy: "new-chat",
+  },
+  storage_failed: {
+    headline: "The conversation could not be kept",
+    advice: "The browser has no more room, or keeps nothing in private windows.",
+    remedy: "environment",
+  },
   disposed: {
     headline: "The model is no longer loaded",
     advice: "Load it again; this chat stays.",

@@ -3,7 +3,14 @@ import type { WorkerLike } from "../api/worker-connection";
 import { installErrorTransfer } from "../protocol/comlink-errors";
 import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
 import type { MemoryPlan } from "../protocol/memory-plan";
-import type { EngineInfo, EngineInit, GenerateEvent, GenerateRequest, LoadProgress } from "../protocol/messages";
+import type {
+  EngineInfo,
+  EngineInit,
+  GenerateEvent,
+  GenerateRequest,
+  LoadProgress,
+  PromptInput,
+} from "../protocol/messages";
 import { CairnError, toWireError } from "../util/errors";
 import { EngineService, type ServedEngine } from "../worker/engine-service";
 import { SAMPLE_KV_STATS } from "./sample-kv-stats";
@@ -56,6 +63,8 @@ export class FakeEngine implements ServedEngine {
   readonly aborted: string[] = [];
   readonly cleared: (readonly KvTier[])[] = [];
   readonly prefetches: PrefetchRequest[] = [];
+  /** What counting throws is thrown on the page. */
+  tokensOf: (input: PromptInput) => number = () => 7;
   prefetch: () => Promise<PrefetchResult> = async () => ({
     promptTokens: 40,
     tokens: { gpu: 16, host: 8, storage: 8 },
@@ -83,8 +92,8 @@ export class FakeEngine implements ServedEngine {
     this.send(requestId, { kind: "error", error: toWireError(new CairnError("aborted", "aborted in the worker")) });
   }
 
-  countTokens(): number {
-    return 7;
+  countTokens(input: PromptInput): number {
+    return this.tokensOf(input);
   }
 
   kvStats(): KvStats {

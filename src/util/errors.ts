@@ -30,8 +30,12 @@ export type ErrorCode =
   | "device_lost" // data: { reason }
   | "device_incorrect" // the GPU computes wrong results, however the kernels are compiled; data: { kernel, error }
   | "gpu_error" // a shader or an API call was refused; always our fault; data: { label }
+  // Saved sessions
+  | "session_missing" // no session is saved under this id; data: { id }
+  | "invalid_session" // what is saved is damaged, of another version, or not for this model; data: { id, reason }
+  | "storage_failed" // the browser's storage; data: { reason }, "quota", "unavailable", "timeout" or "unknown"
   // The engine
-  | "disposed" // used after dispose()
+  | "disposed" // used after dispose(), or a session after destroy()
   | "worker_failed" // the worker could not be started, died, or did not answer for 30 s; data: { reason, url? }
   | "internal"; // a broken invariant; always our fault
 
