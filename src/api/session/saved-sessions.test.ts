@@ -241,7 +241,7 @@ describe("storage that fails", () => {
   it("because it does not open in time is said to", async () => {
     const { engine } = await startEngine();
     const session = await engine.session();
-    vi.spyOn(indexedDB, "open").mockImplementation(() => ({}) as IDBOpenDBRequest);
+    vi.spyOn(indexedDB, "open").mockImplementation(() => Reflect.construct(IDBOpenDBRequest, []));
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const saving = expect(session.save()).rejects.toMatchObject(fails("timeout"));
     await vi.waitFor(() => expect(vi.getTimerCount()).toBeGreaterThan(0));

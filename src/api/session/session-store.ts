@@ -1,3 +1,4 @@
+import { type IDBPDatabase, type IDBPObjectStore, openDB } from "idb";
 import { CairnError, reasonOf } from "../../util/errors";
 import type { ChatMessageParam } from "../openai-types";
 import type { SavedSession, SessionOptions } from "./session-types";
@@ -25,13 +26,15 @@ type RecordKey = [namespace: string, id: string];
 
 /** Resolves when it is on the disk. As the others here, rejects with `storage_failed`. */
 export async function writeSession(key: RecordKey, record: Omit<SessionRecord, "format">): Promise<void> {
-  await inStore("readwrite", (store) => [store.put({ format: FORMAT, ...record }, key)]);
+  await inStore("readwrite", async (store) => {
+    await store.put({ format: FORMAT, ...record }, key);
+  });
 }
 
 /** Rejects with `session_missing`, and with `invalid_session` where the record is not one. */
 export async function readSession(key: RecordKey): Promise<SessionRecord> {
   const [, id] = key;
-  const [record] = await inStore("readonly", (store) => [store.get(key)]);
+  const record: unknown = await inStore("readonly", (store) => store.get(key));
   if (record === undefined) throw new CairnError("session_missing", `There is no saved session "${id}".`, { id });
   if (!isRecord(record)) throw invalidSession(id, "its record is damaged, or of another version of Cairn");
   return record;
@@ -41,14 +44,14 @@ export async function readSession(key: RecordKey): Promise<SessionRecord> {
 export async function listSessions(namespace: string): Promise<SavedSession[]> {
   const [keys, records] = await inStore("readonly", (store) => {
     const all = IDBKeyRange.bound([namespace], [namespace, []]);
-    return [store.getAllKeys(all), store.getAll(all)];
+    return Promise.all([store.getAllKeys(all), store.getAll(all)]);
   });
   return (keys as RecordKey[]).map(([, id], index) => ({ id, info: infoOf(records[index]) }));
 }
 
 /** No effect where there is none. */
 export async function deleteRecord(key: RecordKey): Promise<void> {
-  await inStore("readwrite", (store) => [store.delete(key)]);
+  await inStore("readwrite", (store) => store.delete(key));
 }
 
 export function invalidSession(id: string, reason: string, options?: ErrorOptions): CairnError {
@@ -80,24 +83,19 @@ function isRecord(value: unknown): value is SessionRecord {
 }
 
 /**
- * Runs a transaction to its end, with the results of its requests: it takes place as a whole or not at all. It has a connection of
- * its own, so that none is in the way of a page that deletes the database.
+ * Runs a transaction to its end: it takes place as a whole or not at all. It has a connection of its own, so that none is in the way of a
+ * page that deletes the database.
  */
-async function inStore<const R extends readonly IDBRequest[]>(
-  mode: IDBTransactionMode,
-  use: (store: IDBObjectStore) => R,
-): Promise<{ [K in keyof R]: R[K]["result"] }> {
-  let db: IDBDatabase | null = null;
+async function inStore<T, Mode extends IDBTransactionMode>(
+  mode: Mode,
+  use: (store: IDBPObjectStore<unknown, [typeof STORE_NAME], typeof STORE_NAME, Mode>) => Promise<T>,
+): Promise<T> {
+  let db: IDBPDatabase | null = null;
   try {
     db = await open();
     const tx = db.transaction(STORE_NAME, mode, { durability: "strict" });
-    const requests = use(tx.objectStore(STORE_NAME));
-    await new Promise<void>((resolve, reject) => {
-      tx.oncomplete = () => resolve();
-      // It has the error of the request that failed.
-      tx.onabort = () => reject(tx.error ?? new DOMException("The transaction was aborted.", "AbortError"));
-    });
-    return requests.map(({ result }) => result) as { [K in keyof R]: R[K]["result"] };
+    const [result] = await Promise.all([use(tx.store), tx.done]);
+    return result;
   } catch (error) {
     throw toFailure(error);
   } finally {
@@ -105,26 +103,21 @@ async function inStore<const R extends readonly IDBRequest[]>(
   }
 }
 
-function open(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    if (!globalThis.indexedDB) throw new DOMException("There is no IndexedDB here.", "NotSupportedError");
-    const request = indexedDB.open(DATABASE_NAME, VERSION);
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
+async function open(): Promise<IDBPDatabase> {
+  if (!globalThis.indexedDB) throw new DOMException("There is no IndexedDB here.", "NotSupportedError");
+  const opening = openDB(DATABASE_NAME, VERSION, { upgrade: (db) => void db.createObjectStore(STORE_NAME) });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      opening.then((db) => db.close()).catch(() => {});
       reject(new DOMException("The database was not opened in time.", "TimeoutError"));
     }, OPEN_TIMEOUT_MS);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE_NAME);
-    request.onsuccess = () => {
-      clearTimeout(timer);
-      if (isLate) request.result.close();
-      else resolve(request.result);
-    };
-    request.onerror = () => {
-      clearTimeout(timer);
-      reject(request.error);
-    };
   });
+  try {
+    return await Promise.race([opening, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** By the name of what the browser threw; whatever else it says is in `message`. */
