@@ -15,7 +15,8 @@ export default defineConfig({
     lib: { entry: "src/index.ts", formats: ["es"], fileName: "index" },
     rolldownOptions: {
       output: {
-        chunkFileNames: ({ name }) => `${name.replace("_virtual_cairn-", "")}.js`,
+        chunkFileNames: ({ name }) =>
+          `${name.replace("_virtual_cairn-", "").replace("openai-server", "part-fetch")}.js`,
         entryFileNames: "[name].js",
         minify: true,
       },
