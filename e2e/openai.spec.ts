@@ -1,13 +1,11 @@
-import { join } from "node:path";
 import type { Page } from "@playwright/test";
-import { ROOT } from "../scripts/project.mjs";
 import type { Target } from "./fixtures/openai-clients";
 import { aiSdkSuite } from "./openai/ai-sdk-suite";
 import { chatSuite } from "./openai/chat-suite";
+import { type ClientPages, openClientPages } from "./openai/client-page";
 import { type StandIn, startStandIn } from "./openai/stand-in/server";
 import { toolsSuite } from "./openai/tools-suite";
 import { expect, test } from "./test";
-import { openTestPage, type TestPage } from "./test-page";
 
 declare global {
   var connect: (target: Target) => Promise<void>;
@@ -21,7 +19,7 @@ const TEMPLATE =
   "{% if enable_thinking %}{{ '<think>\n' }}{% endif %}{% endif %}";
 
 let standIn: StandIn;
-let testPage: TestPage;
+let pages: ClientPages;
 let page: Page;
 const hosts = new Set<string>();
 
@@ -29,16 +27,15 @@ test.describe.configure({ timeout: 300_000 });
 
 test.beforeAll(async ({ browser }) => {
   standIn = await startStandIn();
-  const mounts = { "/dist/": join(ROOT, "dist"), "/models/": join(ROOT, "public/models") };
-  testPage = await openTestPage("openai-clients.html", mounts);
+  pages = await openClientPages();
   page = await browser.newPage();
   page.context().on("request", (request) => hosts.add(new URL(request.url()).hostname));
-  await page.goto(testPage.url);
+  await page.goto(pages.clientsUrl);
 });
 
 test.afterAll(async () => {
   await page.close();
-  await testPage.close();
+  await pages.close();
   await standIn.close();
   // The engine's base URL is of no host that there is.
   expect([...hosts].filter((host) => host !== "localhost" && host !== "")).toEqual([]);
@@ -77,3 +74,24 @@ for (const target of TARGETS) {
     test.describe("the AI SDK:", () => aiSdkSuite(() => page));
   });
 }
+
+test("the example: a server is asked only where the user says so, and each answer tells whose it is", async ({
+  page,
+  pageErrors,
+}) => {
+  const asked: string[] = [];
+  page.on("request", (request) => {
+    if (request.url().startsWith(standIn.baseURL)) asked.push(request.method());
+  });
+  await page.goto(`${pages.clusterUrl}?server=${encodeURIComponent(standIn.baseURL)}`);
+  await expect(page.getByLabel("The model in this page")).toBeChecked();
+  expect(asked).toEqual([]);
+  await page.getByLabel("A server").check();
+  await page.getByRole("button", { name: "Ask" }).click();
+  const { host } = new URL(standIn.baseURL);
+  await expect(page.locator("#answers li")).toHaveText(new RegExp(`^toy/words-1B, on ${host}: the `));
+  expect(asked).toContain("POST");
+  await page.reload();
+  await expect(page.getByLabel("The model in this page")).toBeChecked();
+  expect(pageErrors).toEqual([]);
+});

@@ -5,19 +5,16 @@ import { build } from "vite";
 import { ROOT } from "../scripts/project.mjs";
 import { startStaticServer } from "../scripts/static-server.mjs";
 
-/** A page of e2e/fixtures that was built, and is served. */
-export interface TestPage {
-  readonly url: string;
-  readonly origin: string;
-  close(): Promise<void>;
-}
-
-/** Builds a page of e2e/fixtures and serves it; `mounts` are served beside it, and all with these headers. */
-export async function openTestPage(
+/**
+ * Builds a page of e2e/fixtures that reaches into src/ and serves it while `use` runs; `mounts` are served beside it, and all with
+ * these headers.
+ */
+export async function withTestPage(
   fixture: string,
   mounts: Readonly<Record<string, string>>,
+  use: (url: string, origin: string) => Promise<void>,
   headers: Readonly<Record<string, string>> = {},
-): Promise<TestPage> {
+): Promise<void> {
   const outDir = await mkdtemp(join(tmpdir(), "cairn-page-"));
   await build({
     configFile: false,
@@ -28,33 +25,15 @@ export async function openTestPage(
       outDir,
       emptyOutDir: true,
       target: "es2023",
-      chunkSizeWarningLimit: Number.POSITIVE_INFINITY,
       rolldownOptions: { input: join(ROOT, "e2e/fixtures", fixture) },
     },
     worker: { format: "es" },
   });
   const server = await startStaticServer({ mounts: { "/": outDir, ...mounts }, headers });
-  return {
-    url: `${server.url}/e2e/fixtures/${fixture}`,
-    origin: server.url,
-    async close() {
-      await server.close();
-      await rm(outDir, { recursive: true });
-    },
-  };
-}
-
-/** The same, while `use` runs. */
-export async function withTestPage(
-  fixture: string,
-  mounts: Readonly<Record<string, string>>,
-  use: (url: string, origin: string) => Promise<void>,
-  headers: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const { url, origin, close } = await openTestPage(fixture, mounts, headers);
   try {
-    await use(url, origin);
+    await use(`${server.url}/e2e/fixtures/${fixture}`, server.url);
   } finally {
-    await close();
+    await server.close();
+    await rm(outDir, { recursive: true });
   }
 }

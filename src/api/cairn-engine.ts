@@ -20,7 +20,7 @@ export class CairnEngine {
    * streamed or whole, and the list of models. Errors are answers in OpenAI's shape with their status; it rejects as `fetch` does.
    */
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
-    const { answerFetch } = await import("./openai-server");
+    const { answerFetch } = await import("./fetch");
     return answerFetch(this, input, init);
   };
   readonly #connection: WorkerConnection;

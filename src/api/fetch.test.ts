@@ -3,7 +3,7 @@ import type { GenerateEvent } from "../protocol/messages";
 import { FakeEngine, FakeWorker } from "../testing/fake-engine-worker";
 import { CairnError, type ErrorCode } from "../util/errors";
 import { CairnEngine } from "./cairn-engine";
-import { answerFetch } from "./openai-server";
+import { answerFetch } from "./fetch";
 import { WorkerConnection } from "./worker-connection";
 
 const usage = {
