@@ -133,11 +133,11 @@ describe("models", () => {
     expect(response.status).toBe(404);
     expect(await response.json()).toEqual({
       error: {
-        message: `"${id}" is not loaded; "tiny" is.`,
+        message: `The model "${id}" is not loaded; "tiny" is.`,
         type: "invalid_request_error",
         param: "model",
         code: "model_not_found",
-        data: { param: "model" },
+        data: { model: id, available: ["tiny"] },
       },
     });
   });
@@ -255,7 +255,6 @@ describe("aborting", () => {
 describe("errors", () => {
   it.each<[ErrorCode, object, number, string, string | null]>([
     ["invalid_request", { param: "messages" }, 400, "invalid_request_error", "messages"],
-    ["invalid_request", { param: "model" }, 404, "invalid_request_error", "model"],
     ["unsupported_parameter", { param: "audio" }, 400, "invalid_request_error", "audio"],
     ["chat_template", { reason: "no" }, 400, "invalid_request_error", null],
     ["context_length_exceeded", { maxModelLen: 64 }, 400, "invalid_request_error", null],

@@ -113,12 +113,14 @@ function parseJson(text: string): unknown {
 
 async function retrieveModel(engine: ServedEngine, request: Request): Promise<Response> {
   const path = pathOf(request);
-  const { data } = await engine.models.list();
+  const models = await engine.models.list();
   // An id may have slashes in it, and so may the base URL.
-  const model = data.find(({ id }) => path.endsWith(`/models/${id}`));
+  const model = models.data.find(({ id }) => path.endsWith(`/models/${id}`));
   if (model) return jsonResponse(model);
   const id = path.replace(/^.*?\/models\//, "");
-  throw failure("model_not_found", `"${id}" is not loaded; "${engine.info.modelId}" is.`, { param: "model" });
+  const { modelId } = engine.info;
+  const data = { model: id, available: [modelId] };
+  throw failure("model_not_found", `The model "${id}" is not loaded; "${modelId}" is.`, data);
 }
 
 /** Server-sent events, each made when the reader asks for it. An error is one event, and the last. */
@@ -164,18 +166,19 @@ function failure(
 
 /** OpenAI's fields, and `data`, which is CairnError's. A defect of ours may come without code and data. */
 function errorOf({ code = "internal", message, data = {} }: Failure) {
-  const type = statusOf(code, data) < 500 ? "invalid_request_error" : "server_error";
-  return { message, type, param: data.param ?? null, code, data };
+  const type = statusOf(code) < 500 ? "invalid_request_error" : "server_error";
+  const param = code === "model_not_found" ? "model" : (data.param ?? null);
+  return { message, type, param, code, data };
 }
 
-function statusOf(code: Failure["code"], data: Failure["data"]): number {
-  return code === "invalid_request" && data.param === "model" ? 404 : (STATUSES[code] ?? 500);
+function statusOf(code: Failure["code"]): number {
+  return STATUSES[code] ?? 500;
 }
 
 /** Nothing that fails here is helped by asking again, and clients are told so. */
 function errorResponse(thrown: Failure): Response {
   const error = errorOf(thrown);
-  return jsonResponse({ error }, statusOf(error.code, error.data), { "x-should-retry": "false", ...thrown.headers });
+  return jsonResponse({ error }, statusOf(error.code), { "x-should-retry": "false", ...thrown.headers });
 }
 
 function jsonResponse(value: object, status = 200, headers: Readonly<Record<string, string>> = {}): Response {
