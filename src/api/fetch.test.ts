@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { GenerateEvent } from "../protocol/messages";
 import { FakeEngine, FakeWorker } from "../testing/fake-engine-worker";
@@ -331,6 +332,27 @@ describe("errors", () => {
     expect(response.status).toBe(500);
     const error = { message: "a defect", type: "server_error", param: null, code: "internal", data: {} };
     expect(await response.json()).toEqual({ error });
+  });
+
+  it("are answers in OpenAI's shape whatever is asked, and the worker hears of none", async () => {
+    const { fetch, served } = await start();
+    const path = fc.oneof(
+      fc.constantFrom("/v1/chat/completions", "/completions", "/v1/models", "/v1/models/tiny"),
+      fc.webPath(),
+      fc.string().map((text) => `/models/${text}`),
+    );
+    const method = fc.constantFrom("POST", "PUT", "DELETE", "PATCH");
+    const body = fc.oneof(fc.json(), fc.string());
+    await fc.assert(
+      fc.asyncProperty(path, method, body, async (path, method, body) => {
+        const response = await fetch(`https://anywhere.test${path}`, { method, body });
+        expect(response.status).toBeGreaterThanOrEqual(400);
+        expect(response.status).toBeLessThan(500);
+        const { error } = await response.json();
+        expect(Object.keys(error)).toEqual(["message", "type", "param", "code", "data"]);
+      }),
+    );
+    expect(served.requests).toEqual([]);
   });
 
   it.each<[string, Parameters<typeof fetch>]>([
