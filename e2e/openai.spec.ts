@@ -34,9 +34,9 @@ test.beforeAll(async ({ browser }) => {
 });
 
 test.afterAll(async () => {
-  await page.close();
-  await pages.close();
-  await standIn.close();
+  await page?.close();
+  await pages?.close();
+  await standIn?.close();
   // The engine's base URL is of no host that there is.
   expect([...hosts].filter((host) => host !== "localhost" && host !== "")).toEqual([]);
 });
