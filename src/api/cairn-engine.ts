@@ -18,6 +18,14 @@ export class CairnEngine {
   /** The KV cache, over all its tiers. */
   readonly kv: KvCache;
   readonly models: { list(): Promise<ModelList> };
+  /**
+   * `fetch` for clients of OpenAI's API, which this engine answers in the page, whatever the base URL: chat and text completions,
+   * streamed or whole, and the list of models. Errors are answers in OpenAI's shape with their status; it rejects as `fetch` does.
+   */
+  readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+    const { answerFetch } = await import("./fetch");
+    return answerFetch(this, input, init);
+  };
   readonly #connection: WorkerConnection;
   readonly #ended = new AbortController();
   readonly #sessionHost: SessionHost;
