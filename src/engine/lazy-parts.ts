@@ -5,12 +5,15 @@ import type { StorageConnection } from "../offload/storage/storage-connection";
 import type { PartName } from "../protocol/messages";
 import type { JudgeDevice } from "../runner/self-test/judge-device";
 import type { drawStep } from "../runner/step-trace";
+import type { Grammars } from "../sampling/grammar/grammars";
+import type { Vocabulary } from "../sampling/grammar/vocabulary";
 
 /** Parts of the engine that are loaded only where they are needed. */
 export interface LazyParts {
   readonly selfTest: JudgeDevice;
   readonly quantization: Quantization;
   readonly storage: StoragePart;
+  readonly grammar: (vocabulary: Vocabulary) => Promise<Grammars>;
   readonly profiler: { readonly Profiler: typeof Profiler; readonly drawStep: typeof drawStep };
 }
 

@@ -5,7 +5,12 @@
 export type GrammarFormat =
   | { readonly type: "const_string"; readonly value: string }
   /** JSON on one line, with a space behind each comma and colon. */
-  | { readonly type: "json_schema"; readonly json_schema: Readonly<Record<string, unknown>> }
+  | {
+      readonly type: "json_schema";
+      readonly json_schema: Readonly<Record<string, unknown>>;
+      /** What the caller calls the schema: errors name what is wrong in it by a path from there. */
+      readonly param?: string;
+    }
   /** Anything; within a tag, up to its end. */
   | { readonly type: "any_text" }
   | { readonly type: "sequence"; readonly elements: readonly GrammarFormat[] }

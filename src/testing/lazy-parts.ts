@@ -1,5 +1,6 @@
 import type { LazyParts, LoadPart } from "../engine/lazy-parts";
 import { openStorage } from "../offload/storage/open-storage";
+import { Grammars } from "../sampling/grammar/grammars";
 import { profiler } from "../worker/parts/profiler";
 import { quantization } from "../worker/parts/quantization";
 import { selfTest } from "../worker/parts/self-test";
@@ -11,6 +12,11 @@ const storage = {
     throw new Error("there is no store");
   },
 };
-const PARTS: LazyParts = { selfTest, quantization, profiler, storage };
+/** XGrammar afresh each time, as a worker has it; only in Node. */
+const grammar: LazyParts["grammar"] = async (vocabulary) => {
+  const { loadXGrammar } = await import("./xgrammar");
+  return Grammars.create(loadXGrammar(), vocabulary);
+};
+const PARTS: LazyParts = { selfTest, quantization, profiler, storage, grammar };
 
 export const loadPart: LoadPart = async (name) => PARTS[name];
