@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Plugin } from "vite";
 
@@ -44,9 +44,16 @@ function packageDirOf(moduleId: string): string | null {
 function licenseText(dir: string): string {
   const manifest = JSON.parse(readFileSync(join(dir, "package.json"), "utf8")) as PackageManifest;
   const file = readdirSync(dir).find((name) => /^licen[cs]e/i.test(name));
-  if (!file) {
-    throw new Error(`${manifest.name} is bundled, but its package has no licence file.`);
-  }
+  const text = file ? readFileSync(join(dir, file), "utf8") : ownLicenseText(manifest);
   const heading = `${manifest.name} ${manifest.version} (${manifest.license ?? "see below"})`;
-  return `${heading}\n\n${readFileSync(join(dir, file), "utf8").trim()}\n`;
+  return `${heading}\n\n${text.trim()}\n`;
+}
+
+/** Of a package without a licence file: what is known of its licences, and the text of the Apache License, which is ours too. */
+function ownLicenseText({ name, license }: PackageManifest): string {
+  const notice = join(import.meta.dirname, "licenses", `${name.replace("/", "+")}.txt`);
+  if (license !== "Apache-2.0" || !existsSync(notice)) {
+    throw new Error(`${name} is bundled, but its package has no licence file, and scripts/licenses has none for it.`);
+  }
+  return readFileSync(notice, "utf8") + readFileSync(join(import.meta.dirname, "../LICENSE"), "utf8");
 }

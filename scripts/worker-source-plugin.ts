@@ -16,6 +16,7 @@ const PARTS: Readonly<Record<PartName, string>> = {
   profiler: "parts/profiler.ts",
   storage: "parts/storage.ts",
   logitStages: "parts/logit-stages.ts",
+  grammar: "parts/grammar.ts",
 };
 
 const SOURCE_ID = "virtual:cairn-worker-source";
@@ -43,7 +44,11 @@ export function workerSource(options: WorkerSourceOptions = {}): Plugin {
   const scripts = new Map<string, () => Promise<Script>>([[SOURCE_ID, () => bundle("engine-worker.ts")]]);
   for (const [name, file] of Object.entries(PARTS)) {
     scripts.set(partId(file), async () => {
-      const { code, moduleIds } = await bundle(file, [sharedPlugin(), storageWorkerPlugin(bundle)]);
+      const { code, moduleIds } = await bundle(file, [
+        sharedPlugin(),
+        storageWorkerPlugin(bundle),
+        withoutNodePlugin(),
+      ]);
       return { code: `export default shared=>{${code}\nreturn Cairn.${name}}`, moduleIds };
     });
   }
@@ -112,6 +117,20 @@ function sharedPlugin(): Plugin {
       const code = taken.map((name) => `export const ${name}=shared.${name};`).join("");
       // What else the file has is bundled; what it exports here by name hides its own.
       return { code: `export * from ${JSON.stringify(path)};${code}`, moduleSideEffects: false };
+    },
+  };
+}
+
+/** XGrammar's code for Node goes: a bundler would look for what it imports. */
+function withoutNodePlugin(): Plugin {
+  return {
+    name: "cairn-without-node",
+    transform(code, id) {
+      if (!id.includes("/@mlc-ai/web-xgrammar/")) return null;
+      return code
+        .replace(/\bENVIRONMENT_IS_NODE=typeof process[^;]+;/, "ENVIRONMENT_IS_NODE=false;")
+        .replaceAll("typeof location === 'undefined'", "false")
+        .replace("await import('module')", "{}");
     },
   };
 }

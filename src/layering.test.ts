@@ -15,7 +15,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   api: { values: ["protocol", "loader/cache/cached-models"] },
   protocol: { values: [] },
   // Beyond the engine: its lazy parts, and what it shares with them.
-  worker: { values: ["protocol", "engine", "runner", "models", "kernels", "gpu", "offload/storage"] },
+  worker: {
+    values: ["protocol", "engine", "runner", "models", "kernels", "gpu", "offload/storage", "sampling/grammar"],
+  },
   engine: {
     values: [
       "scheduler",

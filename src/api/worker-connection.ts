@@ -70,7 +70,7 @@ export class WorkerConnection {
     onProgress: ((progress: LoadProgress) => void) | null,
     signal: AbortSignal | null,
   ): Promise<EngineInfo> {
-    const partSource = this.#url === null ? proxy(loadPartSource) : null;
+    const partSource = proxy(loadPartSource);
     const progress = onProgress && detachedProxy(onProgress);
     return this.#begin((cancel) => this.#remote.init(init, progress, cancel, partSource), signal);
   }

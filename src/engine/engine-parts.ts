@@ -6,6 +6,7 @@ import type { EngineInfo } from "../protocol/messages";
 import type { Scheduler } from "../scheduler/scheduler";
 import type { ChatTemplate } from "../tokenizer/chat-template";
 import type { Tokenizer } from "../tokenizer/tokenizer";
+import type { Constrain } from "./constrain";
 import type { ModelRunner } from "./model-runner";
 
 /** The storage tier, as the step loop drives it: it settles and pumps the books, and is woken by what carries them out. */
@@ -37,6 +38,7 @@ export interface EngineParts {
     Record<"temperature" | "topK" | "topP" | "minP" | "repetitionPenalty", number | null>
   >;
   readonly maxModelLen: number;
+  readonly constrain: Constrain;
   /** See loader/weights-hash.ts. */
   readonly weightsHash: string;
 }

@@ -1,43 +1,17 @@
-import type { TransferResult } from "../offload/transfer-job";
-import type { KvStats, KvTier, PrefetchRequest, PrefetchResult, TokensByTier } from "../protocol/kv-messages";
-import type { EngineInfo, GenerateEvent, GenerateRequest, PromptInput, Usage } from "../protocol/messages";
+import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
+import type { EngineInfo, GenerateRequest, PromptInput } from "../protocol/messages";
 import type { Request } from "../scheduler/request";
 import type { RequestUpdate } from "../scheduler/request-update";
-import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
+import type { SchedulerOutput } from "../scheduler/scheduler-output";
 import { endsInThoughts, IncrementalDecoder } from "../tokenizer/incremental-decoder";
 import { assert, CairnError, toWireError } from "../util/errors";
 import type { EngineParts, StorageControl } from "./engine-parts";
+import type { Command, Completion, GenerateSink, LiveRequest, Prefetch } from "./engine-records";
 import { collectKvStats } from "./kv-stats";
 import { OutputProcessor } from "./output-processor";
 import { encodePrompt, preparePrefetch, prepareRequest } from "./prepare-request";
 import { TextLogprobs } from "./text-logprobs";
-
-export type GenerateSink = (event: GenerateEvent) => void;
-
-interface LiveRequest {
-  readonly request: Request;
-  readonly sink: GenerateSink;
-  readonly output: OutputProcessor;
-}
-
-/** Somebody who waits for the end of a prefetch. */
-interface Prefetch {
-  resolve(result: PrefetchResult): void;
-  reject(error: unknown): void;
-}
-
-type Command =
-  | { readonly kind: "add"; readonly live: LiveRequest }
-  | { readonly kind: "refuse"; readonly live: LiveRequest; readonly error: unknown }
-  | { readonly kind: "prefetch"; readonly request: Request; readonly prefetch: Prefetch }
-  | { readonly kind: "clear"; readonly tiers: readonly KvTier[]; done(): void }
-  | { readonly kind: "flush"; done(): void }
-  | { readonly kind: "abort"; readonly requestId: string };
-
-/** Something that came back: a step, or a copy. */
-type Completion =
-  | { readonly kind: "step"; readonly output: SchedulerOutput; readonly result: StepResult }
-  | { readonly kind: "transfer"; readonly result: TransferResult };
+import { tokensByTier, usageOf } from "./usage";
 
 /**
  * The step loop: schedule -> submit -> update when the ids arrive, and ids -> events for each request's sink. It submits
@@ -66,6 +40,8 @@ export class Engine {
   #flushes: (() => void)[] = [];
   /** Copies whose result has not come. */
   #numTransfers = 0;
+  /** Requests that wait for something of their own: what they need to begin, or a mask. */
+  #numNotReady = 0;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #deadlineTimer: ReturnType<typeof setTimeout> | undefined;
   #isStepDue = false;
@@ -90,13 +66,9 @@ export class Engine {
       if (this.#failure) throw this.#failure;
       const live = this.#prepare(request, sink);
       this.#live.set(request.requestId, live);
-      const preparing = this.#parts.runner.prepare?.(live.request.sampling);
-      if (!preparing) this.#command({ kind: "add", live });
-      else
-        preparing.then(
-          () => this.#command({ kind: "add", live }),
-          (error) => this.#command({ kind: "refuse", live, error }),
-        );
+      const making = this.#makeReady(live, request);
+      if (making) this.#awaitReady(live, making);
+      else this.#command({ kind: "add", live });
     } catch (error) {
       sink({ kind: "error", error: toWireError(error) });
     }
@@ -170,7 +142,8 @@ export class Engine {
     const { tokenizer } = this.#parts;
     const decoder = new IncrementalDecoder(tokenizer, prepared.promptTokenIds, keepSpecialTokens);
     const logprobs = prepared.sampling.numLogprobs === null ? null : new TextLogprobs(tokenizer);
-    return { request: prepared, sink, output: new OutputProcessor(decoder, stop, logprobs, arrivalMs) };
+    const output = new OutputProcessor(decoder, stop, logprobs, arrivalMs);
+    return { request: prepared, sink, output, constraint: null };
   }
 
   #command(command: Command): void {
@@ -210,7 +183,7 @@ export class Engine {
   }
 
   #submit(output: SchedulerOutput): void {
-    const { landed, transfers } = this.#parts.runner.submit(output);
+    const { landed, transfers } = this.#parts.runner.submit(output, this.#masksFor(output));
     landed.then(
       (result) => this.#completed({ kind: "step", output, result }),
       (error) => this.#fail(error),
@@ -219,6 +192,44 @@ export class Engine {
     for (const transfer of transfers) transfer.then((result) => this.#completed({ kind: "transfer", result }));
     const nowMs = this.#now();
     for (const { requestId } of output.scheduled) this.#live.get(requestId)?.output.markScheduled(nowMs);
+  }
+
+  #masksFor({ scheduled }: SchedulerOutput): Map<number, Uint32Array<ArrayBuffer>> {
+    const masks = new Map<number, Uint32Array<ArrayBuffer>>();
+    for (const { requestId, row, samples } of scheduled) {
+      const constraint = this.#live.get(requestId)?.constraint;
+      if (constraint && samples) masks.set(row, constraint.mask);
+    }
+    return masks;
+  }
+
+  /** What a request needs before it begins; null where all is there. */
+  #makeReady(live: LiveRequest, { grammar, thinkingGrammar }: GenerateRequest): Promise<void> | null {
+    const { runner, constrain, tokenizer } = this.#parts;
+    const { sampling, promptTokenIds } = live.request;
+    const preparing = runner.prepare?.(sampling) ?? null;
+    const format = thinkingGrammar && endsInThoughts(tokenizer, promptTokenIds) ? thinkingGrammar : grammar;
+    if (!format) return preparing;
+    return (async () => {
+      await preparing;
+      live.constraint = await constrain(format);
+    })();
+  }
+
+  #awaitReady(live: LiveRequest, ready: Promise<void>): void {
+    this.#numNotReady += 1;
+    const completed = (error: unknown) => this.#completed({ kind: "ready", live, error });
+    ready.then(() => completed(null), completed);
+  }
+
+  /** The request begins, or goes on. */
+  #takeReady(live: LiveRequest, error: unknown): void {
+    const { requestId, arrivalIndex } = live.request;
+    this.#numNotReady -= 1;
+    if (this.#live.get(requestId) !== live) live.constraint?.end();
+    else if (error) this.#endWithError(live, error);
+    else if (arrivalIndex < 0) this.#obey({ kind: "add", live });
+    else this.#parts.scheduler.release(requestId);
   }
 
   #completed(completion: Completion): void {
@@ -230,6 +241,10 @@ export class Engine {
     if (completion.kind === "transfer") {
       this.#numTransfers -= 1;
       this.#parts.scheduler.completeTransfers([completion.result]);
+      return;
+    }
+    if (completion.kind === "ready") {
+      this.#takeReady(completion.live, completion.error);
       return;
     }
     const { output, result } = completion;
@@ -246,9 +261,12 @@ export class Engine {
     const nowMs = this.#now();
     const { finishReason, ...delta } = live.output.push(update, ownReason, nowMs);
     live.sink({ kind: "delta", ...delta });
-    if (finishReason === null) return;
+    if (finishReason === null) {
+      if (live.constraint) this.#awaitReady(live, live.constraint.accept(update.newTokenIds[0]));
+      return;
+    }
     if (ownReason === null) this.#parts.scheduler.finish(requestId, "stop");
-    this.#live.delete(requestId);
+    this.#forget(live);
     live.sink({
       kind: "done",
       finishReason,
@@ -260,16 +278,12 @@ export class Engine {
   #obey(command: Command): void {
     if (command.kind === "add") {
       const { live } = command;
-      if (this.#live.get(live.request.requestId) !== live) return; // It was aborted while it was prepared.
       this.#guard(live, () => {
         this.#parts.scheduler.addRequest(live.request);
         const { promptTokenIds } = live.request;
         const isThinking = endsInThoughts(this.#parts.tokenizer, promptTokenIds);
         live.sink({ kind: "started", promptTokenIds, ...(isThinking && { isThinking }) });
       });
-    } else if (command.kind === "refuse") {
-      if (this.#live.get(command.live.request.requestId) === command.live)
-        this.#endWithError(command.live, command.error);
     } else if (command.kind === "prefetch") {
       this.#startPrefetch(command.request, command.prefetch);
     } else if (command.kind === "clear") {
@@ -322,10 +336,15 @@ export class Engine {
     }
   }
 
-  #endWithError({ request, sink }: LiveRequest, error: unknown): void {
-    this.#parts.scheduler.abort(request.requestId);
+  #forget({ request, constraint }: LiveRequest): void {
     this.#live.delete(request.requestId);
-    sink({ kind: "error", error: toWireError(error) });
+    constraint?.end();
+  }
+
+  #endWithError(live: LiveRequest, error: unknown): void {
+    this.#parts.scheduler.abort(live.request.requestId);
+    this.#forget(live);
+    live.sink({ kind: "error", error: toWireError(error) });
   }
 
   /** A request that waits for a tier is asked again by its deadline, also if nothing else happens until then. */
@@ -346,7 +365,8 @@ export class Engine {
 
   #checkIdle(): void {
     const { scheduler } = this.#parts;
-    if (scheduler.numInFlightSteps + this.#numTransfers + scheduler.numDeferred > 0) return;
+    const numPending = scheduler.numInFlightSteps + this.#numTransfers + this.#numNotReady;
+    if (numPending + scheduler.numDeferred > 0) return;
     if (this.#storage?.books.hasWork) return;
     assert(!scheduler.hasUnfinished, "requests wait, but nothing runs and nothing can be scheduled");
     scheduler.checkIntegrity();
@@ -357,8 +377,10 @@ export class Engine {
     if (this.#failure) return;
     const wire = toWireError(thrown);
     this.#failure = thrown instanceof CairnError ? thrown : CairnError.fromWire(wire);
-    for (const { sink } of this.#live.values()) sink({ kind: "error", error: wire });
-    this.#live.clear();
+    for (const live of [...this.#live.values()]) {
+      this.#forget(live);
+      live.sink({ kind: "error", error: wire });
+    }
     const waiting = [...this.#prefetches.values()];
     for (const command of this.#commands) {
       if (command.kind === "prefetch") waiting.push(command.prefetch);
@@ -371,21 +393,4 @@ export class Engine {
     this.#commands.length = 0;
     this.#completions.length = 0;
   }
-}
-
-function usageOf(request: Request): Usage {
-  return {
-    promptTokens: request.numPromptTokens,
-    completionTokens: request.outputTokenIds.length,
-    cachedTokens: request.numCachedTokens ?? 0,
-    cachedTokensByTier: tokensByTier(request),
-  };
-}
-
-function tokensByTier({ numCachedTokens, numExternalTokens, numStorageTokens }: Request): TokensByTier {
-  return {
-    gpu: (numCachedTokens ?? 0) - numExternalTokens,
-    host: numExternalTokens - numStorageTokens,
-    storage: numStorageTokens,
-  };
 }

@@ -6,6 +6,8 @@ import type { PartName } from "../protocol/messages";
 import type { LogitStages } from "../runner/logit-stages";
 import type { JudgeDevice } from "../runner/self-test/judge-device";
 import type { drawStep } from "../runner/step-trace";
+import type { Grammars } from "../sampling/grammar/grammars";
+import type { Vocabulary } from "../sampling/grammar/vocabulary";
 
 /** Parts of the engine that are loaded only where they are needed. */
 export interface LazyParts {
@@ -13,6 +15,7 @@ export interface LazyParts {
   readonly quantization: Quantization;
   readonly storage: StoragePart;
   readonly logitStages: typeof LogitStages;
+  readonly grammar: (vocabulary: Vocabulary) => Promise<Grammars>;
   readonly profiler: { readonly Profiler: typeof Profiler; readonly drawStep: typeof drawStep };
 }
 

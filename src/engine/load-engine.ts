@@ -26,6 +26,7 @@ import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import { endOfTurnIds } from "../tokenizer/chat-template";
 import { reasonOf } from "../util/errors";
 import { type Checkpoint, readCheckpoint } from "./checkpoint";
+import { constrainWith } from "./constrain";
 import { deviceVerdict, type VerdictMemory } from "./device-verdict";
 import { Engine } from "./engine";
 import { resolveEngineConfig } from "./engine-config";
@@ -123,6 +124,7 @@ async function loadOnDevice(
   const now = () => performance.now();
   const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, now, storage);
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
+  const eosTokenIds = [...new Set([...config.eosTokenIds, ...endOfTurn])];
   context.onProgress({ phase: "ready", loaded: layout.bytes, total: layout.bytes });
   return {
     info: engineInfo(gpu, verdict, checkpoint, geometry, { numBlocks, maxModelLen, weightBytes }, warnings),
@@ -135,10 +137,14 @@ async function loadOnDevice(
     offload,
     tokenizer,
     chatTemplate,
-    eosTokenIds: [...new Set([...config.eosTokenIds, ...endOfTurn])],
+    eosTokenIds,
     samplingDefaults: generation,
     maxModelLen,
     weightsHash,
+    constrain: constrainWith(async () => {
+      const makeGrammars = await context.loadPart("grammar");
+      return makeGrammars({ tokenizer, size: config.vocabSize, stopIds: eosTokenIds });
+    }),
   };
 }
 

@@ -15,7 +15,7 @@ export function prepareRequest(request: GenerateRequest, parts: EngineParts): Re
   return new Request({
     requestId,
     promptTokenIds: encodePrompt(input, parts),
-    sampling: resolveSampling(sampling, parts),
+    sampling: { ...resolveSampling(sampling, parts), isConstrained: request.grammar !== undefined },
     // The scheduler ends a request at the end of the context anyway.
     maxTokens: maxTokens ?? parts.maxModelLen,
     eosTokenIds: parts.eosTokenIds,
@@ -81,7 +81,7 @@ function unknownId(param: string, value: number, vocabSize: number): CairnError 
 function resolveSampling(
   given: GenerateRequest["sampling"],
   { samplingDefaults: defaults, info }: EngineParts,
-): SamplingParams {
+): Omit<SamplingParams, "isConstrained"> {
   for (const id of given.logitBias?.keys() ?? []) {
     if (id >= info.vocabSize) throw unknownId(`logit_bias.${id}`, id, info.vocabSize);
   }
@@ -97,7 +97,6 @@ function resolveSampling(
     frequencyPenalty: given.frequencyPenalty ?? neutral.frequencyPenalty,
     logitBias: given.logitBias ?? neutral.logitBias,
     numLogprobs: given.numLogprobs ?? neutral.numLogprobs,
-    isConstrained: neutral.isConstrained,
   };
 }
 

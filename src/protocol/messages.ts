@@ -219,7 +219,7 @@ export type GenerateCommand = { readonly kind: "abort" };
 export const ENGINE_WORKER_NAME = "cairn-engine";
 
 /** Parts of the engine that are loaded only where they are needed; scripts/worker-source-plugin.ts makes a script of each. */
-export type PartName = "selfTest" | "quantization" | "profiler" | "storage" | "logitStages";
+export type PartName = "selfTest" | "quantization" | "profiler" | "storage" | "logitStages" | "grammar";
 
 /** Resolves with the text of a part's script. */
 export type PartSource = (name: PartName) => Promise<string>;
@@ -231,8 +231,8 @@ export interface EngineWorkerApi {
   /** Tells what `init` would take, and makes nothing. `cancel` ends the planning when a message arrives on it. */
   plan(init: EngineInit, cancel: MessagePort): Promise<MemoryPlan>;
   /**
-   * `onProgress` and `partSource` are Comlink proxies; the latter is null for a worker that has all its parts. `cancel` aborts the
-   * load when a message arrives on it.
+   * `onProgress` and `partSource` are Comlink proxies; the latter is null where nobody has the parts that the worker lacks. `cancel`
+   * aborts the load when a message arrives on it.
    */
   init(
     init: EngineInit,

@@ -202,7 +202,7 @@ export class Scheduler {
   release(requestId: string): void {
     const request = this.#state.requests.get(requestId);
     if (!request) return;
-    assert(request.isHeld && request.numOutputPlaceholders === 0, () => `request ${requestId} is released too early`);
+    assert(request.isHeld && request.numOutputPlaceholders === 0, "a release without an id");
     request.isHeld = false;
     this.#state.waiting.wake([requestId]);
   }

@@ -79,6 +79,7 @@ export function makeParts(runner: ModelRunner, overrides: Partial<EngineParts> =
     samplingDefaults: { temperature: null, topK: null, topP: null, minP: null, repetitionPenalty: null },
     maxModelLen: MAX_MODEL_LEN,
     weightsHash: "",
+    constrain: () => Promise.reject(new Error("there are no grammars")),
     ...overrides,
   };
 }

@@ -1,5 +1,6 @@
 import type { LazyParts, LoadPart } from "../engine/lazy-parts";
 import { openStorage } from "../offload/storage/open-storage";
+import { Grammars } from "../sampling/grammar/grammars";
 import { logitStages } from "../worker/parts/logit-stages";
 import { profiler } from "../worker/parts/profiler";
 import { quantization } from "../worker/parts/quantization";
@@ -12,6 +13,11 @@ const storage = {
     throw new Error("there is no store");
   },
 };
-const PARTS: LazyParts = { selfTest, quantization, profiler, storage, logitStages };
+/** XGrammar afresh each time, as a worker has it; only in Node. */
+const grammar: LazyParts["grammar"] = async (vocabulary) => {
+  const { loadXGrammar } = await import("./xgrammar");
+  return Grammars.create(loadXGrammar(), vocabulary);
+};
+const PARTS: LazyParts = { selfTest, quantization, profiler, storage, logitStages, grammar };
 
 export const loadPart: LoadPart = async (name) => PARTS[name];

@@ -1,8 +1,11 @@
-// The worker as a file of its own, for `workerUrl`: with all its parts.
-import type { LazyParts } from "../engine/lazy-parts";
+// The worker as a file of its own, for `workerUrl`: with all its parts, but for the large one that few pages need.
+import type { LazyParts, LoadPart } from "../engine/lazy-parts";
 import { openStorage } from "../offload/storage/open-storage";
 import { serveStorage } from "../offload/storage/serve-storage";
 import { STORAGE_WORKER_NAME, startStorageWorker } from "../offload/storage/storage-connection";
+import type { PartSource } from "../protocol/messages";
+import { CairnError } from "../util/errors";
+import { importPart } from "./load-part";
 import { logitStages } from "./parts/logit-stages";
 import { profiler } from "./parts/profiler";
 import { quantization } from "./parts/quantization";
@@ -10,8 +13,13 @@ import { selfTest } from "./parts/self-test";
 import { serveEngine } from "./serve-engine";
 
 const storage = { openStorage, connect: () => startStorageWorker(location.href) };
-const PARTS: LazyParts = { selfTest, quantization, profiler, storage, logitStages };
+const PARTS: Omit<LazyParts, "grammar"> = { selfTest, quantization, profiler, storage, logitStages };
 
 // It starts itself a second time for the storage.
 if (self.name === STORAGE_WORKER_NAME) serveStorage();
-else serveEngine(() => async (name) => PARTS[name]);
+else serveEngine(partsFrom);
+
+function partsFrom(source: PartSource | null): LoadPart {
+  const importOne = importPart(source, { CairnError });
+  return async (name) => (name in PARTS ? (PARTS as LazyParts)[name] : importOne(name));
+}
