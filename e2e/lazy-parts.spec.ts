@@ -65,10 +65,7 @@ test("a policy that lets workers start from blobs, but no scripts, is told where
   }
 });
 
-test("the grammar part's script runs in a worker, and needs nothing else; nobody loads it who has no grammar", async ({
-  page,
-  site,
-}) => {
+test("the grammar part's script runs in a worker, and needs nothing else", async ({ page, site }) => {
   await page.goto(`${site.url}/fixtures/blank.html`);
   const mask = await page.evaluate(async () => {
     const partUrl = "/dist/part-grammar.js";
