@@ -64,3 +64,26 @@ test("a policy that lets workers start from blobs, but no scripts, is told where
     await server.close();
   }
 });
+
+test("the grammar part's script runs in a worker, and needs nothing else", async ({ page, site }) => {
+  await page.goto(`${site.url}/fixtures/blank.html`);
+  const mask = await page.evaluate(async () => {
+    const partUrl = "/dist/part-grammar.js";
+    const { default: text }: { default: string } = await import(partUrl);
+    const urlOf = (script: string) => URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+    const script = `
+      const { default: makePart } = await import("${urlOf(text)}");
+      const tokenizer = { tokenBytes: (id) => Uint8Array.of(97 + id), isSpecial: () => false, tokenText: () => null };
+      const grammars = await makePart({ CairnError: Error })({ size: 5, stopIds: [4], tokenizer });
+      const constraint = await grammars.begin({ type: "const_string", value: "b" });
+      const first = constraint.mask[0];
+      await constraint.accept(1);
+      postMessage([first, constraint.mask[0]]);`;
+    const worker = new Worker(urlOf(script), { type: "module" });
+    return new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = ({ message }) => reject(new Error(message));
+    });
+  });
+  expect(mask).toEqual([0b00010, 0b10000]);
+});
