@@ -2,6 +2,7 @@ import type { TokensByTier } from "../protocol/kv-messages";
 
 /** The subset of OpenAI's wire shapes that Cairn accepts and returns. Types only; validate-body.ts checks them. */
 
+/** The one kind of part that a message may have. */
 export interface TextPart {
   readonly type: "text";
   readonly text: string;
