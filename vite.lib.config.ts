@@ -4,7 +4,10 @@ import { workerSource } from "./scripts/worker-source-plugin.ts";
 
 const licenses = thirdPartyLicenses("THIRD_PARTY_LICENSES");
 
-/** The npm package: the main thread's module, a lazy chunk with the worker's text, and the same text as a file. */
+/**
+ * The npm package: the main thread's module, a lazy chunk with the worker's text, and the same text as a file. Other lazy
+ * chunks are parts that a plain answer does not need.
+ */
 export default defineConfig({
   publicDir: false,
   plugins: [workerSource({ emitFile: "worker.js", plugins: [licenses.collect] }), licenses.emit],
@@ -15,7 +18,10 @@ export default defineConfig({
     lib: { entry: "src/index.ts", formats: ["es"], fileName: "index" },
     rolldownOptions: {
       output: {
-        chunkFileNames: ({ name }) => `${name.replace("_virtual_cairn-", "")}.js`,
+        chunkFileNames: ({ name, isDynamicEntry }) => {
+          const own = name.replace(/^_virtual_cairn-(part-)?/, "");
+          return `${isDynamicEntry && own !== "worker-source" ? "part-" : ""}${own}.js`;
+        },
         entryFileNames: "[name].js",
         minify: true,
       },

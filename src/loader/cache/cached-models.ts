@@ -6,17 +6,14 @@ import { useLock } from "./model-locks";
 import type { StoreRoot } from "./model-store";
 import { openOpfs } from "./opfs-store";
 
-/** Models of which files are kept in this browser, for this page's origin, the last used first. Empty where nothing can be kept. */
+/** See api/cached-models.ts. */
 export async function listCachedModels(): Promise<CachedModel[]> {
   const kept = await keptModels();
   const models = await Promise.all(kept.map(describe));
   return models.sort((a, b) => b.lastUsedMs - a.lastUsedMs);
 }
 
-/**
- * Removes a model's files from this browser; `key` is that of `listCachedModels`. Rejects with `busy` { key } while any tab
- * loads the model, `invalid_request` { param } where there is none with this key. A model that is loaded needs its files no more.
- */
+/** See api/cached-models.ts. */
 export async function deleteCachedModel(key: string): Promise<void> {
   const kept = (await keptModels()).filter(({ manifest }) => manifest.key === key);
   if (kept.length === 0) {
