@@ -118,11 +118,12 @@ function namedTypes(exported) {
 }
 
 /**
- * Nobody outside makes the package's objects by `new`.
+ * The engine makes the package's objects; what does that, constructors and static methods, is for it alone.
  * @param {any} node
  */
 function isHidden(node) {
-  return ts.isConstructorDeclaration(node) || (ts.isPropertyDeclaration(node) && ts.isPrivateIdentifier(node.name));
+  const isStatic = node.modifiers?.some((/** @type {any} */ { kind }) => kind === ts.SyntaxKind.StaticKeyword);
+  return isStatic || ts.isConstructorDeclaration(node) || (node.name && ts.isPrivateIdentifier(node.name));
 }
 
 /** @param {Declaration} declaration */
