@@ -1,5 +1,7 @@
 /** Types of the public surface, as `tsc` sees them: nothing here runs. */
+import type { OpenAICompatibleProviderSettings } from "@ai-sdk/openai-compatible";
 import type OpenAI from "openai";
+import type { ClientOptions } from "openai";
 import { describe, expectTypeOf, test } from "vitest";
 import type {
   CairnEngine,
@@ -149,4 +151,10 @@ test("answers are OpenAI's", () => {
   expectTypeOf<Writable<Omit<Completion, "choices">>>().toExtend<Omit<OpenAI.Completion, "choices">>();
   expectTypeOf<Writable<ChatMessageResult>>().toExtend<OpenAI.ChatCompletionMessageParam>();
   expectTypeOf<Writable<ModelList["data"][number]>>().toExtend<OpenAI.Model>();
+});
+
+test("engine.fetch is a fetch, and what clients take for one", () => {
+  expectTypeOf(engine.fetch).toExtend<typeof globalThis.fetch>();
+  expectTypeOf(engine.fetch).toExtend<NonNullable<ClientOptions["fetch"]>>();
+  expectTypeOf(engine.fetch).toExtend<NonNullable<OpenAICompatibleProviderSettings["fetch"]>>();
 });
