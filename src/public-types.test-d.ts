@@ -148,7 +148,7 @@ describe("what was written for OpenAI's client is taken", () => {
 test("answers are OpenAI's", () => {
   expectTypeOf<Writable<ChatCompletion>>().toExtend<OpenAI.ChatCompletion>();
   expectTypeOf<Writable<ChatCompletionChunk>>().toExtend<OpenAI.ChatCompletionChunk>();
-  expectTypeOf<Writable<Omit<Completion, "choices">>>().toExtend<Omit<OpenAI.Completion, "choices">>();
+  expectTypeOf<Writable<Completion>>().toExtend<OpenAI.Completion>();
   expectTypeOf<Writable<ChatMessageResult>>().toExtend<OpenAI.ChatCompletionMessageParam>();
   expectTypeOf<Writable<ModelList["data"][number]>>().toExtend<OpenAI.Model>();
 });

@@ -323,11 +323,11 @@ export interface CompletionChoice {
   readonly text: string;
   /** null unless asked for. */
   readonly logprobs: CompletionLogprobs | null;
-  readonly finish_reason: CompletionFinishReason;
+  readonly finish_reason: Exclude<CompletionFinishReason, "tool_calls">;
 }
 
 export interface CompletionChunkChoice extends Omit<CompletionChoice, "finish_reason"> {
-  readonly finish_reason: CompletionFinishReason | null;
+  readonly finish_reason: CompletionChoice["finish_reason"] | null;
 }
 
 export type ChatCompletion = FullResponse<"chat.completion", ChatChoice>;
