@@ -88,3 +88,12 @@ test("ai-sdk: a text, a stream, a tool's round trip and an object", async ({ pag
   });
   expect(pageErrors).toEqual([]);
 });
+
+test("cluster: the engine in the page answers unless its user says otherwise", async ({ page, pageErrors }) => {
+  await page.goto(`${server.url}/cluster/`);
+  await page.getByRole("button", { name: "Ask" }).click();
+  await expect(page.locator("#answers li")).toHaveText(/^cairn-stories-3M, in this page: \w/, {
+    timeout: LOAD_TIMEOUT_MS,
+  });
+  expect(pageErrors).toEqual([]);
+});
