@@ -8,16 +8,21 @@ import { expect, test } from "./test";
 /** Fresh shaders on a software adapter, on a machine that may be busy. */
 const LOAD_TIMEOUT_MS = 240_000;
 
+const OUT_DIR = join(ROOT, ".cache/examples");
+
 test.describe.configure({ timeout: LOAD_TIMEOUT_MS + 60_000 });
 
 let server: StaticServer;
 
 test.beforeAll(async () => {
-  // React mounts effects twice in development only.
-  process.env.NODE_ENV = "development";
-  const outDir = join(ROOT, ".cache/examples");
-  await build({ configFile: join(ROOT, "examples/vite.config.ts"), mode: "development", logLevel: "error" });
-  server = await startStaticServer({ mounts: { "/": outDir } });
+  await build({
+    configFile: join(ROOT, "examples/vite.config.ts"),
+    // React mounts effects twice in development only.
+    define: { "process.env.NODE_ENV": JSON.stringify("development") },
+    build: { outDir: OUT_DIR },
+    logLevel: "error",
+  });
+  server = await startStaticServer({ mounts: { "/": OUT_DIR } });
 });
 
 test.afterAll(() => server?.close());
