@@ -46,15 +46,16 @@ async function watchWorkers(page: Page): Promise<() => Promise<{ started: number
   return () => page.evaluate(() => Reflect.get(globalThis, "workerCounts"));
 }
 
-test("react: one engine for an effect that runs twice, a streamed story, and no engine once the chat is closed", async ({
+test("react: one engine for an effect that runs twice, a streamed answer, and no engine once the chat is closed", async ({
   page,
   pageErrors,
 }) => {
   const workers = await watchWorkers(page);
   await page.goto(`${server.url}/react/`);
-  await page.getByRole("button", { name: "Send" }).click({ timeout: LOAD_TIMEOUT_MS });
-  await expect(page.locator("[data-role=assistant]")).toContainText("Once there was a", { timeout: LOAD_TIMEOUT_MS });
-  await page.getByRole("button", { name: "Stop" }).click();
+  // The answer is sampled, and short to most questions of this kind.
+  await page.getByLabel("Message").fill("What is three plus four?", { timeout: LOAD_TIMEOUT_MS });
+  await page.getByRole("button", { name: "Send" }).click();
+  await expect(page.locator("[data-role=assistant]")).toHaveText(/^assistant: \w/, { timeout: LOAD_TIMEOUT_MS });
   await expect(page.getByRole("button", { name: "Send" })).toBeVisible();
   expect(await workers()).toEqual({ started: 1, ended: 0 });
   await page.getByRole("button", { name: "Close the chat" }).click();
