@@ -80,7 +80,9 @@ test("rag: the second question computes little more than itself", async ({ page,
 
 test("ai-sdk: a text, a stream, a tool's round trip and an object", async ({ page, pageErrors }) => {
   await page.goto(`${server.url}/ai-sdk/`);
-  await expect(page.locator("#status")).toContainText("Done.", { timeout: LOAD_TIMEOUT_MS });
+  const isOver = async () => pageErrors.length > 0 || (await page.locator("#status").textContent())?.includes("Done.");
+  await expect.poll(isOver, { timeout: LOAD_TIMEOUT_MS }).toBe(true);
+  expect(pageErrors).toEqual([]);
   await expect(page.locator("#text")).toHaveText("Three plus four is seven.");
   await expect(page.locator("#stream")).toHaveText("Here are four animals: sheep, turtle, duck and mouse.");
   await expect(page.locator("#tool")).toHaveText(
