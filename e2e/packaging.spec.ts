@@ -214,6 +214,15 @@ test("the tarball holds the build and nothing else", () => {
     expect(licenses).toContain(`${name} `);
 });
 
+test("publint and attw find nothing wrong with it", () => {
+  project = new TempProject(tarball, []);
+  const bin = (path: string): string => join(ROOT, "node_modules", path);
+  expect(project.node(bin("publint/src/cli.js"), "run", tarball.path, "--strict")).toContain("All good!");
+  const attw = project.node(bin("@arethetypeswrong/cli/dist/index.js"), tarball.path, "--profile", "esm-only");
+  // Its exit code is the verdict on what an ES module can be asked for; the rest of the table is about CommonJS.
+  expect(attw.match(/node16 \(from ESM\): 🟢|bundler: 🟢/g)).toHaveLength(6);
+});
+
 test("the package evaluates no text as code, and names no host but the hub", () => {
   for (const file of tarball.files.filter((path) => path.endsWith(".js"))) {
     const text = readFileSync(join(ROOT, file), "utf8");

@@ -6,6 +6,8 @@ import { isStale, ROOT, runTool } from "./project.mjs";
 
 const PAGE_MARKER = "dist-page/index.html";
 const LIBRARY_MARKER = "dist/types/index.d.ts";
+const WORKER_SCRIPT_TYPES =
+  "/** The engine's worker, to be served where `workerUrl` says; no module to import. */\nexport {};\n";
 
 const args = new Set(process.argv.slice(2));
 const wants = (/** @type {string} */ flag, /** @type {string} */ marker) =>
@@ -17,6 +19,7 @@ if (wants("--library", LIBRARY_MARKER)) {
   rmSync(join(ROOT, "dist/types"), { recursive: true, force: true });
   await must(runTool("tsc", ["-p", "tsconfig.build.json"]));
   finishDeclarations(join(ROOT, "dist/types"));
+  writeFileSync(join(ROOT, "dist/types/worker-script.d.ts"), WORKER_SCRIPT_TYPES);
 }
 
 async function must(/** @type {Promise<number>} */ exitCode) {

@@ -75,6 +75,6 @@ export function isStale(marker) {
 function newestMs(path) {
   const stat = statSync(path);
   if (!stat.isDirectory()) return stat.mtimeMs;
-  const children = readdirSync(path).filter((name) => !name.includes(".test."));
+  const children = readdirSync(path).filter((name) => !name.includes(".test"));
   return Math.max(0, ...children.map((name) => newestMs(join(path, name))));
 }

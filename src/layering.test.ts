@@ -52,7 +52,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 const TOOLS = new Set(["bench", "simulate"]);
 /** Code that only tests run: folders of its own, and files beside the sources. No layer holds it. */
 const TEST_FOLDER = /^(testing|kernels\/reference)\//;
-const TEST_FILE = /\.(test|fixture|cases)$/;
+const TEST_FILE = /\.(test|test-d|fixture|cases)$/;
 const WITHOUT_GPU = new Set(["scheduler", "kv", "offload", "sampling", "tokenizer", "loader"]);
 
 const layerOf = (path: string): string => path.split("/")[0] ?? path;

@@ -2,6 +2,7 @@ import type { TokensByTier } from "../protocol/kv-messages";
 
 /** The subset of OpenAI's wire shapes that Cairn accepts and returns. Types only; validate-body.ts checks them. */
 
+/** The one kind of part that a message may have. */
 export interface TextPart {
   readonly type: "text";
   readonly text: string;
@@ -323,11 +324,11 @@ export interface CompletionChoice {
   readonly text: string;
   /** null unless asked for. */
   readonly logprobs: CompletionLogprobs | null;
-  readonly finish_reason: CompletionFinishReason;
+  readonly finish_reason: Exclude<CompletionFinishReason, "tool_calls">;
 }
 
 export interface CompletionChunkChoice extends Omit<CompletionChoice, "finish_reason"> {
-  readonly finish_reason: CompletionFinishReason | null;
+  readonly finish_reason: CompletionChoice["finish_reason"] | null;
 }
 
 export type ChatCompletion = FullResponse<"chat.completion", ChatChoice>;
