@@ -5,6 +5,7 @@ import { findBrowser } from "./scripts/find-browser.mjs";
 export default defineConfig({
   testDir: "e2e",
   testMatch: "**/*.spec.ts",
+  globalSetup: "./e2e/build-test-pages.ts",
   // An engine that starts compiles its shaders on one core, one after the other: two files at a time use two.
   workers: 2,
   timeout: 180_000,

@@ -14,6 +14,9 @@ export default defineConfig({
           environment: "node",
           include: ["src/**/*.test.ts", "scripts/**/*.test.ts"],
           exclude: [GPU_TESTS],
+          // A thread loads a module once for all files, not once for each.
+          isolate: false,
+          setupFiles: "src/testing/leave-no-trace.ts",
           testTimeout: 30_000,
         },
       },

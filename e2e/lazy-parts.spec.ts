@@ -1,44 +1,7 @@
 import { join } from "node:path";
-import type { Page } from "@playwright/test";
 import { ROOT } from "../scripts/project.mjs";
 import { startStaticServer } from "../scripts/static-server.mjs";
 import { expect, test } from "./test";
-
-/** Starts an engine as a page does that says nothing about it, and lets it go. */
-async function startEngine(page: Page): Promise<{ warnings: readonly string[]; ms: number }> {
-  return page.evaluate(async () => {
-    const packageUrl = "/dist/index.js";
-    const { createEngine }: typeof import("../src/index") = await import(packageUrl);
-    const begin = performance.now();
-    const engine = await createEngine({ model: "/models/cairn-stories-3M/", engine: { useGemvUpToTokens: 1 } });
-    const ms = performance.now() - begin;
-    const { warnings } = engine.info;
-    await engine.dispose();
-    return { warnings, ms };
-  });
-}
-
-test("the self-test is loaded and passes at the first start on a device, and not even loaded at the second; storage at each", async ({
-  page,
-  site,
-}) => {
-  const parts: string[] = [];
-  page.on("request", (request) => {
-    const part = /\/part-[\w-]+\.js$/.exec(request.url());
-    if (part) parts.push(part[0]);
-  });
-  await page.goto(`${site.url}/fixtures/blank.html`);
-  const first = await startEngine(page);
-  expect(first.warnings).toEqual([]);
-  expect(parts.toSorted()).toEqual(["/part-self-test.js", "/part-storage.js"]);
-
-  // What was imported once would not be asked for again.
-  await page.reload();
-  const second = await startEngine(page);
-  expect(second.warnings).toEqual([]);
-  expect(parts.slice(2)).toEqual(["/part-storage.js"]);
-  console.log(`First start: ${(first.ms / 1000).toFixed(1)} s, second: ${(second.ms / 1000).toFixed(1)} s.`);
-});
 
 test("a policy that lets workers start from blobs, but no scripts, is told where a part is needed", async ({
   page,

@@ -11,6 +11,8 @@ import {
   gemmaFiles,
   KV_CALLS_FOUND,
   KV_CALLS_PROMPT,
+  LOST_PROMPT,
+  LOST_TEXT,
   MAP_DELAY_MS,
   NUM_IDS_BEFORE_ABORT,
   REVISITS,
@@ -25,9 +27,7 @@ import { withTestPage } from "./test-page";
 test("KV in RAM, in a worker", async ({ page, pageErrors }) => {
   test.setTimeout(900_000);
   const demo = join(ROOT, "public/models/cairn-stories-3M");
-  const gemma = await mkdtemp(join(tmpdir(), "cairn-gemma-"));
-  await Promise.all(gemmaFiles().map(({ name, bytes }) => writeFile(join(gemma, name), bytes)));
-  await withTestPage("scheduler.html", { "/demo/": demo, "/gemma/": gemma }, async (url, origin) => {
+  await withTestPage("scheduler.html", { "/demo/": demo }, async (url, origin) => {
     await page.goto(url);
     const init = {
       model: { kind: "url", url: `${origin}/demo/` },
@@ -36,15 +36,29 @@ test("KV in RAM, in a worker", async ({ page, pageErrors }) => {
     } as const;
     await page.evaluate((init) => window.openOffload(init), init);
     await findsPrefixes(page);
-    await page.evaluate(() => window.offload.dispose());
-
-    const withWindows = { model: { kind: "url", url: `${origin}/gemma/` }, engine: GEMMA_CONFIG } as const;
-    await page.evaluate((init) => window.openTrials(init), withWindows);
-    await standsTrials(page);
+    await page.evaluate(() => window.tryOffload());
+    await losesDevice(page, LOST_TEXT, LOST_PROMPT);
     expect(pageErrors).toEqual([]);
   });
-  await rm(gemma, { recursive: true });
 });
+
+// As src/engine/offload.gpu.test.ts does in every run.
+if (process.env.CAIRN_SOAK) {
+  test("KV in RAM under stress, in a worker", async ({ page, pageErrors }) => {
+    test.setTimeout(900_000);
+    const gemma = await mkdtemp(join(tmpdir(), "cairn-gemma-"));
+    await Promise.all(gemmaFiles().map(({ name, bytes }) => writeFile(join(gemma, name), bytes)));
+    await withTestPage("scheduler.html", { "/gemma/": gemma }, async (url, origin) => {
+      await page.goto(url);
+      const withWindows = { model: { kind: "url", url: `${origin}/gemma/` }, engine: GEMMA_CONFIG } as const;
+      await page.evaluate((init) => window.openTrials(init), withWindows);
+      await standsTrials(page);
+      await losesDevice(page, GEMMA_JOBS[0], GEMMA_JOBS[1].promptIds);
+      expect(pageErrors).toEqual([]);
+    });
+    await rm(gemma, { recursive: true });
+  });
+}
 
 async function findsPrefixes(page: Page): Promise<void> {
   await test.step("prompts of four times the pool are found where an oracle says, with the ids and logits of computing them", async () => {
@@ -134,12 +148,16 @@ async function standsTrials(page: Page): Promise<void> {
       found: { gpu: 0, host: job.promptIds.length + numIds, storage: 0 },
     });
   });
+}
 
+type JobText = Pick<GoldenJob, "promptIds" | "greedyIds">;
+
+async function losesDevice(page: Page, text: JobText, otherIds: readonly number[]): Promise<void> {
   await test.step("a device that is lost in the midst of a load and a store ends everything", async () => {
-    const run = ([job, other]: readonly GoldenJob[]) => window.trials.loseDevice(job, other.promptIds);
-    const report = await page.evaluate(run, GEMMA_JOBS.slice(0, 2));
+    const run = ([text, otherIds]: readonly [JobText, readonly number[]]) => window.trials.loseDevice(text, otherIds);
+    const report = await page.evaluate(run, [text, otherIds] as const);
     expect(report.ends).toEqual(new Array(4).fill("device_lost"));
-    expect(report.numStoresInFlight).toBe(1);
+    expect(report.numStoresInFlight).toBeGreaterThan(0);
     // Of at least 10 in the full group and 2 in each window.
     expect(report.numBlocksLoaded).toBeLessThan(14);
   });

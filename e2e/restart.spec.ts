@@ -132,11 +132,19 @@ const SECOND = (first: Answer): readonly Message[] => [
   { role: "user", content: QUESTION },
 ];
 
-/** One has a folder for an origin, the other a file for each database: that of KV and that of sessions. */
+const IS_SOAK = Boolean(process.env.CAIRN_SOAK);
+/**
+ * One has a folder for an origin, the other a file for each database: that of KV and that of sessions. Every test run has
+ * storage-kill.spec.ts over both.
+ */
 const BACK_ENDS = [
-  { name: "LevelDB", args: [], files: /\.leveldb\/CURRENT$/, numFiles: 1 },
-  { name: "SQLite", args: SQLITE_ARGS, files: /IndexedDB\/http_[^/]*\/[A-Z2-7]{52}$/, numFiles: 2 },
-] as const;
+  { name: "LevelDB", args: [] as string[], files: /\.leveldb\/CURRENT$/, numFiles: 1 },
+  ...(IS_SOAK
+    ? [{ name: "SQLite", args: SQLITE_ARGS, files: /IndexedDB\/http_[^/]*\/[A-Z2-7]{52}$/, numFiles: 2 }]
+    : []),
+];
+/** Between an answer and a reload. */
+const RELOAD_DELAYS_MS = IS_SOAK ? [0, 100, 2000] : [0];
 
 for (const { name, args, files, numFiles } of BACK_ENDS) {
   test(`a prompt of before the browser's end is not computed again, over ${name}`, async ({ site }) => {
@@ -196,7 +204,7 @@ test("a reload right after the answer, or later, keeps at least what was durable
   await profile.visit(async (context) => {
     const page = await openPage(context, site.url);
     await start(page, "reload");
-    for (const delayMs of [0, 100, 2000]) {
+    for (const delayMs of RELOAD_DELAYS_MS) {
       const messages = [{ role: "user", content: `Story ${delayMs}. ${STORY}` }] as const;
       const before = await ask(page, messages);
       const { storage, host } = await stats(page);

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../scripts/project.mjs";
@@ -26,14 +26,13 @@ interface PackReport {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** A fresh project outside the repository, with the tarball really installed; the build tools are links to the repository's. */
+/** A fresh project outside the repository, with the tarball installed; the build tools are links to the repository's. */
 export class TempProject {
   readonly dir: string;
 
   constructor(tarball: Tarball, tools: readonly Tool[]) {
     this.dir = mkdtempSync(join(tmpdir(), "cairn-package-"));
-    this.write("package.json", JSON.stringify({ name: "fresh-project", private: true, type: "module" }));
-    npm(this.dir, "install", "--offline", "--no-audit", "--no-fund", tarball.path);
+    cpSync(installedProject(tarball), this.dir, { recursive: true });
     for (const tool of tools) {
       symlinkSync(join(ROOT, "node_modules", tool), join(this.dir, "node_modules", tool), "junction");
     }
@@ -61,6 +60,16 @@ export class TempProject {
   remove(): void {
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+/** A project with the tarball really installed, beside it. */
+function installedProject({ path }: Tarball): string {
+  const dir = join(path, "../installed");
+  if (existsSync(join(dir, "node_modules"))) return dir;
+  mkdirSync(dir);
+  writeFileSync(join(dir, "package.json"), JSON.stringify({ name: "fresh-project", private: true, type: "module" }));
+  npm(dir, "install", "--offline", "--no-audit", "--no-fund", path);
+  return dir;
 }
 
 function npm(cwd: string, ...args: string[]): string {

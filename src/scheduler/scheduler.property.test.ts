@@ -20,5 +20,5 @@ test(
       eventCounts: events.counts,
     });
   },
-  NUM_BATCHES * 60_000,
+  NUM_BATCHES * 120_000,
 );

@@ -66,6 +66,10 @@ export const KV_CALLS_FOUND = {
   tokens: { computed: 4 * 71 - 2 * 64, gpu: 64, host: 64, storage: 0 },
 };
 
+/** Of the embedded model: a text of 12 blocks, which takes as many steps to load, and a prompt that is computed meanwhile. */
+export const LOST_TEXT = { promptIds: TEXT.slice(0, 200), greedyIds: [] };
+export const LOST_PROMPT = TEXT.slice(400, 470);
+
 /** Windows of 32, which make chunks of one block, in one full and two sliding groups. */
 const GEMMA = makeTinyGemma({ seed: 5, residualScale: 1e5 });
 

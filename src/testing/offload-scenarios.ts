@@ -55,7 +55,11 @@ export class OffloadScenarios {
   }
 
   static async open(gpu: GPU, init: EngineInit): Promise<OffloadScenarios> {
-    return new OffloadScenarios(await OffloadRig.open(gpu, init));
+    return OffloadScenarios.over(await OffloadRig.open(gpu, init));
+  }
+
+  static over(rig: OffloadRig): OffloadScenarios {
+    return new OffloadScenarios(rig);
   }
 
   /** Visits the prompts one after the other, then again in each of `orders`; what each visit finds is predicted before it. */

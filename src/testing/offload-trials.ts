@@ -44,6 +44,8 @@ export interface LostDeviceReport {
   readonly numBlocksLoaded: number;
 }
 
+type JobText = Pick<GoldenJob, "promptIds" | "greedyIds">;
+
 /** Ids that are generated again from what was stored. */
 const NUM_REVISITED_TOKENS = 8;
 
@@ -61,7 +63,11 @@ export class OffloadTrials {
   }
 
   static async open(gpu: GPU, init: EngineInit): Promise<OffloadTrials> {
-    return new OffloadTrials(await OffloadRig.open(gpu, { ...init, kvDtype: "f32" }));
+    return OffloadTrials.over(await OffloadRig.open(gpu, { ...init, kvDtype: "f32" }));
+  }
+
+  static over(rig: OffloadRig): OffloadTrials {
+    return new OffloadTrials(rig);
   }
 
   /** All jobs, the same ones at every call, while every map is late; then what they stored: its bytes, and what it gives when it is loaded. */
@@ -125,7 +131,7 @@ export class OffloadTrials {
   }
 
   /** Loses the device while a job's text is loaded, a block position a step, and a chunk waits for its map. Comes last. */
-  async loseDevice({ promptIds, greedyIds }: GoldenJob, otherIds: readonly number[]): Promise<LostDeviceReport> {
+  async loseDevice({ promptIds, greedyIds }: JobText, otherIds: readonly number[]): Promise<LostDeviceReport> {
     const text = [...promptIds, ...greedyIds];
     const rig = this.#rig.engine({ config: { maxTransferBytesPerStep: this.#rig.parts.geometry.pageBytes } });
     await rig.ask(text, 1);

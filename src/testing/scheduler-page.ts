@@ -13,6 +13,8 @@ declare global {
     openOffload(init: EngineInit): Promise<void>;
     offload: Remote<OffloadScenarios>;
     openTrials(init: EngineInit): Promise<void>;
+    /** Sets `trials` over the engine of `offload`. */
+    tryOffload(): Promise<void>;
     trials: Remote<OffloadTrials>;
   }
 }
@@ -27,4 +29,7 @@ window.openOffload = async (init) => {
 };
 window.openTrials = async (init) => {
   window.trials = await worker.openTrials(init);
+};
+window.tryOffload = async () => {
+  window.trials = await worker.tryOffload();
 };
