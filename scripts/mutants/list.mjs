@@ -577,7 +577,7 @@ export const MUTANTS = [
   },
   {
     name: "the prompt counts as output",
-    file: "src/kernels/sampling-row.ts",
+    file: "src/kernels/adjust-logits.ts",
     find: "counts[id] = 0x80000000;",
     replace: "counts[id] = 0x80000001;",
     testFile: "src/engine/sampling.gpu.test.ts",
