@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { ANNOTATIONS, KEYWORDS } from "../src/sampling/grammar/check-keywords";
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
 const readme = read("README.md");
@@ -47,6 +48,15 @@ test("docs/openai.md explains every field of a request, and no other", () => {
     fieldsOf("ChatCompletionParams").sort(),
   );
   expect(documentedIn("Of completions alone", "Choices of one").sort()).toEqual(fieldsOf("CompletionParams").sort());
+});
+
+test("docs/openai.md names every keyword of a schema that is kept to or passes", () => {
+  const page = read("docs/openai.md");
+  const section = page.slice(page.indexOf("## Structured output"), page.indexOf("## engine.fetch"));
+  const named = new Set([...section.matchAll(/`(\$?\w+)`/g)].map(([, name]) => name));
+  const keywords = [...Object.keys(KEYWORDS), ...ANNOTATIONS];
+  expect(keywords.length).toBeGreaterThan(30);
+  expect(keywords.filter((keyword) => !named.has(keyword))).toEqual([]);
 });
 
 test("links from the README, docs and examples lead somewhere", () => {

@@ -9,7 +9,7 @@ export type ServedEngine = Pick<CairnEngine, "info" | "chat" | "completions" | "
 
 /** What went wrong: a CairnError, or what only a server knows. */
 interface Failure extends Omit<WireError, "code"> {
-  readonly code: ErrorCode | "model_not_found" | "invalid_json" | "unknown_url" | "method_not_supported";
+  readonly code: ErrorCode | "invalid_json" | "unknown_url" | "method_not_supported";
   readonly headers?: Readonly<Record<string, string>>;
 }
 

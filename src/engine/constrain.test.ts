@@ -79,6 +79,28 @@ it("waits for each mask, which goes with the step that samples; the others go on
   scheduler.checkIntegrity();
 });
 
+it("a prompt that ends in thoughts has the grammar for that", async () => {
+  const made: unknown[] = [];
+  const scheduler = makeScheduler();
+  const constrain = async (format: unknown) => {
+    made.push(format);
+    throw new CairnError("invalid_request", "enough", { param: "response_format" });
+  };
+  const engine = new Engine(makeParts(new ScriptedRunner({}), { scheduler, constrain }));
+  const thinkingGrammar = { type: "const_string", value: "</think>" } as const;
+  for (const [requestId, tokenIds] of [
+    ["thinks", [id("a"), id("<think>")]],
+    ["thought", [id("<think>"), id("a")]],
+  ] as const) {
+    engine.generate(
+      makeRequest(requestId, { input: { kind: "tokens", tokenIds }, grammar: GRAMMAR, thinkingGrammar }),
+      () => {},
+    );
+  }
+  await settle();
+  expect(made).toEqual([thinkingGrammar, GRAMMAR]);
+});
+
 it("an abort while its grammar is made: it ends at once, and what comes later is freed", async () => {
   const constraint = new HeldConstraint();
   let made = (_: Constraint) => {};

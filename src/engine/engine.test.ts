@@ -264,7 +264,7 @@ describe("failures of one request", () => {
       { input: { kind: "chat", messages: [{ role: "system", content: "" }] } },
       "chat_template",
     ],
-    ["an id out of the vocabulary", { input: { kind: "tokens", tokenIds: [2, 11] } }, "invalid_request"],
+    ["an id out of the vocabulary", { input: { kind: "tokens", tokenIds: [2, 12] } }, "invalid_request"],
     ["an empty prompt", { input: { kind: "tokens", tokenIds: [] } }, "invalid_request"],
     ["a prompt over the context", { input: { kind: "text", text: "a".repeat(31) } }, "context_length_exceeded"],
     ["an id in use", { requestId: "good" }, "invalid_request"],

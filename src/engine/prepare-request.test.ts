@@ -64,8 +64,8 @@ describe("prepareRequest", () => {
   });
 
   it("names the biased id that the model does not have", () => {
-    const request = makeRequest("r", { sampling: { logitBias: new Map([[11, 1]]) } });
-    const data = { param: "logit_bias.11", value: 11, vocabSize: 11 };
+    const request = makeRequest("r", { sampling: { logitBias: new Map([[12, 1]]) } });
+    const data = { param: "logit_bias.12", value: 12, vocabSize: 12 };
     expect(() => prepareRequest(request, parts)).toThrow(expect.objectContaining({ code: "invalid_request", data }));
   });
 
@@ -98,9 +98,9 @@ describe("prepareRequest", () => {
   });
 
   it("names the token id that the model does not have", () => {
-    const request = makeRequest("r", { input: { kind: "tokens", tokenIds: [2, 11] } });
+    const request = makeRequest("r", { input: { kind: "tokens", tokenIds: [2, 12] } });
     expect(() => prepareRequest(request, parts)).toThrow(
-      expect.objectContaining({ code: "invalid_request", data: { param: "prompt[1]", value: 11, vocabSize: 11 } }),
+      expect.objectContaining({ code: "invalid_request", data: { param: "prompt[1]", value: 12, vocabSize: 12 } }),
     );
   });
 });

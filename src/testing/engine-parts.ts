@@ -12,7 +12,7 @@ import { FAKE_INFO } from "./fake-engine-worker";
 export const BOS = 0;
 export const EOS = 1;
 /** Tokens by text; "ð" is the first byte of a character of four. */
-const PIECES = ["<bos>", "<eos>", "a", "b", "c", "d", "Ġ", "ab", "bc", "cd", "ð"];
+const PIECES = ["<bos>", "<eos>", "a", "b", "c", "d", "Ġ", "ab", "bc", "cd", "ð", "<think>"];
 
 /** Id of a token of the test vocabulary. */
 export function id(piece: string): number {

@@ -38,7 +38,7 @@ const isAny: Check = () => null;
 const isFalse: Check = (value) => (value === false ? null : "is not supported");
 
 /** Say nothing about what is valid. */
-const ANNOTATIONS = [
+export const ANNOTATIONS: readonly string[] = [
   "title",
   "description",
   "default",
@@ -62,7 +62,8 @@ export const KEYWORDS_BY_TYPE: Readonly<Record<string, Readonly<Record<string, C
   object: { properties: isObject, required: isTexts, additionalProperties: isSchema },
 };
 
-const KEYWORDS: Readonly<Record<string, Check>> = {
+/** All that are kept to. */
+export const KEYWORDS: Readonly<Record<string, Check>> = {
   type: isType,
   enum: isList,
   const: isAny,

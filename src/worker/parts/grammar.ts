@@ -6,14 +6,16 @@ import { CairnError, reasonOf } from "../../util/errors";
 
 /**
  * Texts that keep to a grammar. Each evaluation of the part has an XGrammar of its own. Rejects with `worker_failed` { reason }
- * where the page's policy lets no WebAssembly run.
+ * where it cannot start, as where the page's policy lets no WebAssembly run.
  */
 export const grammar: LazyParts["grammar"] = async (vocabulary) => {
   try {
     return await Grammars.create(xgrammar as unknown as XGrammar, vocabulary);
   } catch (cause) {
     const reason = reasonOf(cause);
-    const message = `Structured output could not start; a Content-Security-Policy must let script-src be 'wasm-unsafe-eval'. ${reason}`;
+    const isRefused = /wasm|webassembly/i.test(reason);
+    const hint = isRefused ? " A Content-Security-Policy must have 'wasm-unsafe-eval' in script-src." : "";
+    const message = `Structured output could not start: ${reason}${hint}`;
     throw new CairnError("worker_failed", message, { reason }, { cause });
   }
 };
