@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { describe, expect, it } from "vitest";
 import type { ToolFormat } from "../../protocol/messages";
 import type { GrammarFormat } from "../../sampling/grammar";
+import { loadXGrammar } from "../../testing/xgrammar";
 import { answerGrammars } from "./answer-grammar";
 import { CALL_SYNTAX } from "./call-syntax";
 import { responseFormat } from "./response-format";
@@ -22,17 +21,7 @@ const TOOLS = [
 const ANSWER_SCHEMA = { type: "object", properties: { ok: { type: "boolean" } }, required: ["ok"] };
 const RESPONSE_FORMAT = { type: "json_schema", json_schema: { name: "answer", schema: ANSWER_SCHEMA } };
 
-const { Grammar, Testings } = loadXGrammar();
-
-/** Evaluated so that it sees nothing of Node, for which the package's script is not made. */
-function loadXGrammar(): typeof import("@mlc-ai/web-xgrammar") {
-  const text = readFileSync(createRequire(import.meta.url).resolve("@mlc-ai/web-xgrammar"), "utf8");
-  const exports = {};
-  const location = { href: "blob:" };
-  const names = ["exports", "module", "process", "location", "self", "importScripts"];
-  new Function(...names, text)(exports, {}, undefined, location, { location }, () => {});
-  return exports as typeof import("@mlc-ai/web-xgrammar");
-}
+const { Grammar, Testings } = loadXGrammar() as unknown as typeof import("@mlc-ai/web-xgrammar");
 
 function grammarsOf(format: ToolFormat, body: object, hasReasoning = false) {
   const fields = body as Record<string, unknown>;

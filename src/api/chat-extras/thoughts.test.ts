@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cut } from "../../testing/cut";
 import { Thoughts } from "./thoughts";
 
 /** All that the pieces say together. */
@@ -49,13 +50,3 @@ describe("Thoughts", () => {
     );
   });
 });
-
-function cut(text: string, lengths: readonly number[]): string[] {
-  const pieces: string[] = [];
-  let rest = text;
-  for (const length of lengths) {
-    pieces.push(rest.slice(0, length));
-    rest = rest.slice(length);
-  }
-  return [...pieces, rest];
-}

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ToolFormat } from "../../protocol/messages";
+import { cut } from "../../testing/cut";
 import type { ToolCallDelta } from "../openai-types";
 import type { CallPiece } from "./call-pieces";
 import { CALL_SYNTAX } from "./call-syntax";
@@ -242,13 +243,3 @@ describe("ToolCalls", () => {
     expect(read("hermes", [text], false)).toEqual({ content: "\nDone.", calls: [add("{}")] });
   });
 });
-
-function cut(text: string, lengths: readonly number[]): string[] {
-  const pieces: string[] = [];
-  let rest = text;
-  for (const length of lengths) {
-    pieces.push(rest.slice(0, length));
-    rest = rest.slice(length);
-  }
-  return [...pieces, rest];
-}
