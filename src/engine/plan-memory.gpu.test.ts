@@ -76,7 +76,7 @@ function partsOf(bytesByLabel: ReadonlyMap<string, number>): Record<keyof typeof
 const PART_LABELS = {
   weightBytes: /^(norms|embedding|head|layer\d+\.\w+)$/,
   kvCacheBytes: /^kv\.plane/,
-  stepStateBytes: /^(step|block_tables|rows|last_ids|token_counts|biases)$/,
+  stepStateBytes: /^(step|block_tables|rows|last_ids|token_counts|biases|masks)$/,
   scratchBytes: /^(scratch\.|rope\d+$)/,
   stagingBytes: /^kv\.staging/,
 };
