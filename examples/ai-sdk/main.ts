@@ -43,7 +43,7 @@ const { steps } = await generateText({
   },
   prompt: "Where is the fox?",
   temperature: 0,
-  maxOutputTokens: 30,
+  maxOutputTokens: 100,
   stopWhen: stepCountIs(2),
   prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? { type: "tool", toolName: "whereIs" } : "none" }),
 });
