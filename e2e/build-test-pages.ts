@@ -17,7 +17,7 @@ export default async function buildTestPages(): Promise<void> {
     configFile: false,
     root: ROOT,
     publicDir: false,
-    logLevel: "warn",
+    logLevel: "error",
     build: {
       outDir: TEST_PAGES_DIR,
       emptyOutDir: true,

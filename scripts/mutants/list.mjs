@@ -581,7 +581,7 @@ export const MUTANTS = [
     find: "if (samples) this.isHeld = this.isConstrained;",
     replace: "",
     testFile: "src/scheduler/scenarios-held.test.ts",
-    test: "outputs one step late a constrained request samples only when it was released; its neighbour keeps all steps in flight",
+    test: "'outputs one step late' a constrained request samples only when it was released; its neighbour keeps all steps in flight",
   },
   {
     name: "a preemption releases whoever is held",
@@ -589,7 +589,7 @@ export const MUTANTS = [
     find: "if (this.numOutputPlaceholders > 0) this.isHeld = false;",
     replace: "this.isHeld = false;",
     testFile: "src/scheduler/scenarios-held.test.ts",
-    test: "outputs one step late preempted between its id and its release: it stays held, and stops nobody who waits",
+    test: "'outputs one step late' preempted between its id and its release: it stays held, and stops nobody who waits",
   },
   {
     name: "a request that waits and is held begins",
@@ -597,7 +597,7 @@ export const MUTANTS = [
     find: "request.isHeld ? null : findPrefix(state, request)",
     replace: "findPrefix(state, request)",
     testFile: "src/scheduler/scenarios-held.test.ts",
-    test: "outputs one step late preempted between its id and its release: it stays held, and stops nobody who waits",
+    test: "'outputs one step late' preempted between its id and its release: it stays held, and stops nobody who waits",
   },
   {
     name: "a text that begins in thoughts has the other grammar",

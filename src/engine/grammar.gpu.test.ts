@@ -57,7 +57,7 @@ describe.skipIf(!dawn)("texts that keep to a grammar", () => {
     await Promise.all(Array.from({ length: NUM_AT_ONCE }, work));
     expect(problems).toEqual([]);
     await expectServing(engine);
-  });
+  }, 1_200_000);
 
   function problemOf(text: string, end: Outcome["end"], schema: object): string | null {
     if (end !== "stop") return `it ended with ${JSON.stringify(end)}`;
