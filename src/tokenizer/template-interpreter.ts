@@ -32,12 +32,28 @@ export function renderTemplate(program: Program, variables: Readonly<Record<stri
   return String(new BoundedInterpreter(environment).run(program).value);
 }
 
+/** The library's interpreter with the steps that its types keep to themselves. */
+const OpenInterpreter = Interpreter as unknown as new (
+  environment: Environment,
+) => {
+  evaluate(statement: Statement, environment: Environment): Value;
+  run(program: Program): Value;
+  applyFilter(operand: Value, filter: FilterNode, environment: Environment): Value;
+  evaluateBinaryExpression(node: Node, environment: Environment): Value;
+  evaluateMemberExpression(node: Node, environment: Environment): Value;
+};
+
 /** Counts what it evaluates, since nothing else can stop a loop on its own thread. */
-class BoundedInterpreter extends Interpreter {
+class BoundedInterpreter extends OpenInterpreter {
   /** Parts of the program that a loop runs over, those of which only a member is read, and what filters indent by. */
   readonly #iterables = new WeakSet<object>();
   readonly #owners = new WeakSet<object>();
   readonly #indents = new WeakSet<object>();
+  /** Python's generators, which are no JSON, and texts that are safe in HTML: what joins them is escaped. */
+  readonly #generators = new WeakSet<Value>();
+  readonly #safe = new WeakSet<Value>();
+  /** What the two sides of an operator were last. */
+  readonly #sides = new WeakMap<object, Value | null>();
   #numSteps = 0;
   #depth = 0;
 
@@ -45,28 +61,89 @@ class BoundedInterpreter extends Interpreter {
     if (statement) this.#learnParts(statement as unknown as Node);
     if (++this.#depth > MAX_DEPTH) throw new Error(`it is nested more than ${MAX_DEPTH} deep`);
     try {
-      const value = this.#evaluate(statement, environment);
-      this.#charge(statement ?? {}, value);
-      return value;
+      const value = super.evaluate(statement, environment);
+      // Loops take lists apart, but no tuples.
+      if (value.type === "TupleValue") value.type = "ArrayValue";
+      if (value.value instanceof Map) Object.assign(value.value, NO_TEXT);
+      const known = value.type === "UndefinedValue" && this.#iterables.has(statement!) ? emptyList() : value;
+      if (this.#sides.has(statement!)) this.#sides.set(statement!, known);
+      this.#charge(statement ?? {}, known);
+      return known;
     } finally {
       this.#depth--;
     }
   }
 
-  /** As Python has it, where the interpreter has not. */
-  #evaluate(statement: Statement, environment: Environment): Value {
+  override applyFilter(operand: Value, filter: FilterNode, environment: Environment): Value {
+    const name = filter.callee?.value ?? filter.value ?? "";
+    const makesGenerator = /^(select|reject|map)/.test(name);
+    if (makesGenerator && /^[NU]/.test(operand.type)) return emptyList();
+    if (name === "tojson" && this.#generators.has(operand)) throw new Error("a generator is no JSON");
+    if (name === "indent" && operand.type === "StringValue")
+      operand = text(String(operand.value).replace(LINE_ENDS, "\n"));
+    if (name === "string") return text(pythonText(operand));
+    if (name === "list" && this.#generators.has(operand)) return listOf(operand.value as Value[]);
+    const isTest = name === "select" || name === "reject";
+    const result = isTest
+      ? this.#choose(operand, filter, environment)
+      : super.applyFilter(operand, filter, environment);
+    if (makesGenerator) this.#generators.add(result);
+    if (name !== "safe") return result;
+    const marked = text(String(result.value));
+    this.#safe.add(marked);
+    return marked;
+  }
+
+  /** As Python has it, where the library has not. */
+  override evaluateBinaryExpression(node: Node, environment: Environment): Value {
+    const operator = node.operator!.value;
+    this.#sides.set(node.left!, null);
+    this.#sides.set(node.right!, null);
+    const sides = () => [this.#sides.get(node.left!)!, this.#sides.get(node.right!)!] as const;
+    let value: Value;
     try {
-      const value = super.evaluate(statement, environment);
-      // Loops take lists apart, but no tuples.
-      if (value.type === "TupleValue") value.type = "ArrayValue";
-      if (value.value instanceof Map) Object.assign(value.value, NO_TEXT);
-      return value.type === "UndefinedValue" && this.#iterables.has(statement!) ? emptyList() : value;
+      value = super.evaluateBinaryExpression(node, environment);
     } catch (thrown) {
-      const reason = reasonOf(thrown);
-      if (/^Cannot access property/.test(reason)) return super.evaluate(undefined, environment);
-      if (/^Cannot apply filter "(select|reject|map).*: [NU]/.test(reason)) return emptyList();
+      const [left, right] = sides();
+      if (!left || !right) throw thrown;
+      if (operator === "~") value = text("");
+      else if (operator === "*" && left.type === "StringValue" && right.type === "IntegerValue") {
+        return text(repeated(String(left.value), Number(right.value)));
+      } else throw thrown;
+    }
+    if (operator !== "~" && (operator !== "+" || value.type !== "StringValue")) return value;
+    const [left, right] = sides();
+    const isSafe = this.#safe.has(left) || this.#safe.has(right);
+    if (!isSafe && operator === "+") return value;
+    const parts = [left, right].map((side) =>
+      isSafe && !this.#safe.has(side) ? escaped(pythonText(side)) : pythonText(side),
+    );
+    value = text(parts.join(""));
+    if (isSafe) this.#safe.add(value);
+    return value;
+  }
+
+  override evaluateMemberExpression(node: Node, environment: Environment): Value {
+    this.#sides.set(node.object!, null);
+    try {
+      const value = super.evaluateMemberExpression(node, environment);
+      const owner = this.#sides.get(node.object!);
+      // A method goes before a key.
+      const isMethod = owner?.type === "ObjectValue" && !node.computed && DICT_METHODS.includes(node.property!.value);
+      return isMethod ? (owner.builtins.get(node.property!.value) ?? value) : value;
+    } catch (thrown) {
+      if (/^Cannot access property/.test(reasonOf(thrown))) return super.evaluate(undefined, environment);
       throw thrown;
     }
+  }
+
+  #choose(operand: Value, { callee, args = [], value: name }: FilterNode, environment: Environment): Value {
+    const [test, other] = args.map((node) => this.evaluate(node as Statement, environment));
+    const tests = environment.tests as unknown as Map<string, (value: Value, other?: Value) => boolean>;
+    const holds = test ? tests.get(String(test.value)) : (value: Value) => value.__bool__().value;
+    if (!holds || !Array.isArray(operand.value)) throw new Error(`it cannot ${callee?.value ?? name} that`);
+    const isWanted = (callee?.value ?? name) === "select";
+    return listOf(operand.value.filter((value: Value) => holds(value, other) === isWanted));
   }
 
   #learnParts({ type, iterable, object, filter }: Node): void {
@@ -74,7 +151,7 @@ class BoundedInterpreter extends Interpreter {
     if (type === "For" && iterable) this.#iterables.add(iterable.lhs ?? iterable);
     if (type === "MemberExpression" && object) this.#owners.add(object);
     if (filter?.callee && /^(indent|tojson)$/.test(filter.callee.value)) {
-      for (const argument of filter.args) this.#indents.add(Object(argument.key ? argument.value : argument));
+      for (const argument of filter.args ?? []) this.#indents.add(Object(argument.key ? argument.value : argument));
     }
   }
 
@@ -89,9 +166,49 @@ class BoundedInterpreter extends Interpreter {
   }
 }
 
+/** As Python's `str` writes a value; within others, its `repr`. */
+function pythonText({ type, value }: Value, isWithin = false): string {
+  if (value instanceof Map) {
+    const members = [...value].map(([key, member]) => `${quoted(key)}: ${pythonText(member, true)}`);
+    return `{${members.join(", ")}}`;
+  }
+  if (Array.isArray(value)) return `[${value.map((member) => pythonText(member, true)).join(", ")}]`;
+  if (type === "StringValue") return isWithin ? quoted(String(value)) : String(value);
+  if (type === "NullValue") return "None";
+  if (type === "BooleanValue") return value ? "True" : "False";
+  return type === "FloatValue" && Number.isInteger(value) ? `${value}.0` : String(value ?? "");
+}
+
+function quoted(content: string): string {
+  const quote = content.includes("'") && !content.includes('"') ? '"' : "'";
+  const inner = content.replace(/[\\\n\r\t]/g, (char) => JSON.stringify(char).slice(1, -1));
+  return quote + (quote === "'" ? inner.replaceAll("'", "\\'") : inner) + quote;
+}
+
+function repeated(content: string, count: number): string {
+  if (content.length * count > MAX_SIZE) throw new Error(`it makes a text larger than ${MAX_SIZE}`);
+  return content.repeat(Math.max(0, count));
+}
+
 function emptyList(): Value {
   return new Environment().set("", []);
 }
+
+function listOf(values: Value[]): Value {
+  return Object.assign(emptyList(), { value: values });
+}
+
+function text(value: string): Value {
+  return new Environment().set("", value);
+}
+
+const DICT_METHODS = ["get", "items", "keys", "values"];
+
+/** Where Python ends a line, control characters aside that no text has. */
+const LINE_ENDS = /\r\n?|[\v\f\u0085\u2028\u2029]/g;
+
+const ENTITIES: Readonly<Record<string, string>> = { "&": "amp", "<": "lt", ">": "gt", '"': "#34", "'": "#39" };
+const escaped = (content: string) => content.replace(/[&<>"']/g, (char) => `&${ENTITIES[char]};`);
 
 /** For the maps within objects: the interpreter would write "[object Map]" where an object is added to a text. They equal no text. */
 const NO_TEXT = { toString: null, valueOf: Symbol };
@@ -101,7 +218,19 @@ interface Node {
   readonly type: string;
   readonly iterable?: { readonly lhs?: object };
   readonly object?: object;
-  readonly filter?: { readonly callee?: { readonly value: string }; readonly args: readonly Argument[] };
+  readonly filter?: FilterNode;
+  readonly computed?: boolean;
+  readonly property?: { readonly value: string };
+  readonly left?: object;
+  readonly right?: object;
+  readonly operator?: { readonly value: string };
+}
+
+/** A filter by its name, or a call of it. */
+interface FilterNode {
+  readonly value?: string;
+  readonly callee?: { readonly value: string };
+  readonly args?: readonly Argument[];
 }
 
 /** By name, where it has a key. */
