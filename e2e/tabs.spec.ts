@@ -127,5 +127,7 @@ test("two pages over one store", async ({ context, site }) => {
     expect(await agree(second)).toBe(MAX_CHUNKS);
     // A tab that does not lead would have left more than the cap.
     expect((await bytesWritten()) - before).toBeGreaterThan(1.125 * MAX_CHUNKS * CHUNK_BYTES);
+    await second.evaluate(() => engine.dispose());
+    await expect.poll(() => locks(second)).toEqual([0, 0]);
   });
 });
