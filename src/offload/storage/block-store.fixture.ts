@@ -31,8 +31,10 @@ export function resetIndexedDb(): void {
   globalThis.indexedDB = new IDBFactory();
 }
 
+/** Other tabs are not heard, unless the options say so. */
 export function makeStore(clock: Clock = { nowMs: NOON_MS }, options: BlockStoreOptions = {}): BlockStore {
-  return new BlockStore({ now: () => clock.nowMs, estimate: () => Promise.resolve(null), ...options });
+  const alone = { locks: null, openChannel: null, estimate: () => Promise.resolve(null) };
+  return new BlockStore({ now: () => clock.nowMs, ...alone, ...options });
 }
 
 /** A store that is open, and what its index was. */

@@ -1,32 +1,41 @@
 import type { KvKey } from "../../kv/chunk";
 import { assert } from "../../util/errors";
 import { BlockConnection } from "./block-connection";
-import { type BlockDatabase, deleteRecords, readRecords, type StoredChunk } from "./block-database";
-import { type BlockRecord, decodeRecord, encodeRecord, type KeyScope, keyScope, type RecordKey } from "./block-record";
+import { type BlockDatabase, DATABASE_NAME, deleteRecords, readRecords } from "./block-database";
+import { type BlockRecord, encodeRecord, type KeyScope, keyScope, type RecordKey } from "./block-record";
 import { planWrite, writeRecords } from "./block-write";
 import { type Checksums, createChecksums } from "./checksum";
-import { clearNamespace, readNamespace, writeUses } from "./namespace-rows";
-import { isMeta, isPastItsTime, type RecordMeta, RecordMetas } from "./record-metas";
+import { type Judged, judgeRecord } from "./judge-record";
+import { clearNamespace, writeUses } from "./namespace-rows";
+import { NamespaceView } from "./namespace-view";
+import type { RecordMetas } from "./record-metas";
 import type {
   ChunkHeader,
   ChunkToWrite,
   ReadResult,
   StorageApi,
+  StorageChange,
   StorageFault,
+  StorageIndex,
   StorageOptions,
   StorageUsage,
   WriteResult,
 } from "./storage-api";
 import { isQuotaExceeded, toFault } from "./storage-fault";
+import { StorageNews } from "./storage-news";
 import { defaultMaxBytes, estimateRoom, type RoomEstimate } from "./storage-room";
+import { Tabs, type TabsOptions } from "./tabs";
 
 const TOUCH_DELAY_MS = 3000;
 /** Records that are deleted in one transaction, where nobody waits for it. */
 const SWEPT_AT_ONCE = 64;
 /** What is kept of our own records when the browser gives no more room. */
 const KEPT_AT_QUOTA = 0.8;
+/** By so much of the cap, but no more bytes than that, it may be passed in a tab that does not lead. */
+const SLACK = 1 / 8;
+const MAX_SLACK_BYTES = 64 * 2 ** 20;
 
-export interface BlockStoreOptions {
+export interface BlockStoreOptions extends TabsOptions {
   readonly now?: () => number;
   readonly estimate?: () => Promise<RoomEstimate | null>;
   /** Uses of chunks are written down together after so long. */
@@ -35,9 +44,6 @@ export interface BlockStoreOptions {
 
 type Opening = Awaited<ReturnType<StorageApi["open"]>>;
 type Clearing = Awaited<ReturnType<StorageApi["clear"]>>;
-
-/** A chunk's bytes, or why there are none. "gone": past its time, or only half of it is there. */
-type Judged = ReturnType<typeof decodeRecord> | "absent" | "gone";
 
 /** What `open` was told, and what follows from it. */
 interface Opened {
@@ -53,28 +59,31 @@ interface Opened {
  *   `epoch/namespace` -> the clear epoch, 0 where there is none. `day/namespace/2026-11-25` -> bytes written on that day (UTC).
  *
  * The metas are kept in memory. Other tabs write to the same stores: whether a record is there is decided by its row in the
- * transaction, and memory follows.
+ * transaction, and memory follows. A tab tells the others the keys of rows that it has changed, and they look: in whatever order
+ * that is heard, memory ends as the rows are. One tab leads, and deletes what is past its time or over the cap.
  */
 export class BlockStore implements StorageApi {
-  readonly #now: () => number;
   readonly #estimate: () => Promise<RoomEstimate | null>;
   readonly #touchDelayMs: number;
-  readonly #metas: RecordMetas;
+  readonly #view: NamespaceView;
   readonly #connection = new BlockConnection((db) => this.#load(db));
   /** Records that could not be verified, or not be deleted: they are written anew. */
   readonly #distrusted = new Set<RecordKey>();
+  readonly #tabs: Tabs;
+  readonly #news = new StorageNews();
   #opened: Opened | null = null;
-  #maxBytes = 0;
-  #clearEpoch = 0;
-  #today = { dayKey: "", bytesWritten: 0 };
+  /** The metas were loaded anew, and nobody was told. */
+  #isIndexNew = false;
+  #maxBytes = Number.POSITIVE_INFINITY;
   #lastCall: Promise<unknown> = Promise.resolve();
   #touchTimer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor({ now = Date.now, estimate = estimateRoom, touchDelayMs = TOUCH_DELAY_MS }: BlockStoreOptions = {}) {
-    this.#now = now;
+  constructor(options: BlockStoreOptions = {}) {
+    const { now = Date.now, estimate = estimateRoom, touchDelayMs = TOUCH_DELAY_MS } = options;
+    this.#tabs = new Tabs(options);
     this.#estimate = estimate;
     this.#touchDelayMs = touchDelayMs;
-    this.#metas = new RecordMetas(now);
+    this.#view = new NamespaceView(now);
   }
 
   open(options: StorageOptions): Promise<Opening> {
@@ -85,14 +94,15 @@ export class BlockStore implements StorageApi {
           scope: keyScope(options.namespace, options.fingerprint),
           checksums: this.#opened?.checksums ?? (await createChecksums()),
         };
-        this.#connection.reload();
-        await this.#connection.use(async () => {});
+        await this.#tabs.join(`${DATABASE_NAME}/${this.#opened.scope.namespacePrefix}`, {
+          onHeard: (message) => this.#hear(message),
+          onLead: () => this.#lead(),
+        });
+        await this.#reload();
         this.#maxBytes = options.maxBytes ?? (await defaultMaxBytes(this.#estimate, this.#metas.bytes));
-        const victims = this.#victims(this.#metas.bytes - this.#maxBytes);
-        for (const key of victims) this.#metas.delete(key);
-        this.#sweep(victims);
-        const keys = this.#ownKeys(this.#metas.keysUnder(this.#scoped.scope.fingerprintPrefix));
-        return { index: { keys, clearEpoch: this.#clearEpoch, usage: this.#usage() }, fault: null };
+        this.#keepCap();
+        this.#isIndexNew = false;
+        return { index: this.#index(), fault: null };
       },
       (fault) => ({ index: null, fault }),
     );
@@ -121,7 +131,9 @@ export class BlockStore implements StorageApi {
         const { scope } = this.#scoped;
         const keys = chunks.map(({ key }) => scope.fingerprintPrefix + key);
         const stored = await this.#connection.use((db) => readRecords(db, keys));
-        const judged = chunks.map(({ header }, i) => this.#judge(keys[i], header, stored[i]));
+        const judged = chunks.map(({ header }, i) =>
+          judgeRecord(stored[i], { key: keys[i], header }, this.#view, this.#scoped),
+        );
         const keysOf = (verdict: Judged) => keys.filter((_, i) => judged[i] === verdict);
         this.#touch(keys.filter((_, i) => judged[i] instanceof ArrayBuffer));
         for (const key of keysOf("unverifiable")) this.#distrusted.add(key);
@@ -156,12 +168,13 @@ export class BlockStore implements StorageApi {
   clear(): Promise<Clearing> {
     return this.#inTurn<Clearing>(
       async () => {
-        this.#clearEpoch = await this.#connection.use((db) => clearNamespace(db, this.#scoped.scope));
+        this.#view.clearEpoch = await this.#connection.use((db) => clearNamespace(db, this.#scoped.scope));
         this.#metas.clear();
         this.#distrusted.clear();
-        return { clearEpoch: this.#clearEpoch, usage: this.#usage(), fault: null };
+        this.#tabs.tell(null);
+        return { clearEpoch: this.#view.clearEpoch, usage: this.#usage(), fault: null };
       },
-      (fault) => ({ clearEpoch: this.#clearEpoch, usage: null, fault }),
+      (fault) => ({ clearEpoch: this.#view.clearEpoch, usage: null, fault }),
     );
   }
 
@@ -172,17 +185,35 @@ export class BlockStore implements StorageApi {
     );
   }
 
+  hear(): Promise<readonly StorageChange[]> {
+    return this.#news.take();
+  }
+
   /** Gives the connection up; calls that come after it fail. */
   close(): void {
     this.#stopTimer();
+    this.#tabs.close();
     this.#connection.close();
   }
 
   /** One call after the other, in the order in which they came. */
   #inTurn<T>(call: () => Promise<T>, onFault: (fault: StorageFault) => T): Promise<T> {
-    const result = this.#lastCall.then(call).catch((error) => onFault(toFault(error)));
+    const result = this.#lastCall
+      .then(call)
+      .catch((error) => onFault(toFault(error)))
+      .finally(() => this.#tellIndex());
     this.#lastCall = result;
     return result;
+  }
+
+  /** Where the metas were loaded anew within a call. */
+  #tellIndex(): void {
+    if (this.#isIndexNew) this.#news.add({ kind: "opened", index: this.#index() });
+    this.#isIndexNew = false;
+  }
+
+  get #metas(): RecordMetas {
+    return this.#view.metas;
   }
 
   get #scoped(): Opened {
@@ -190,19 +221,64 @@ export class BlockStore implements StorageApi {
     return this.#opened;
   }
 
-  /** Takes in what the database has of the namespace; what is past its time is deleted soon. */
+  #index(): StorageIndex {
+    const keys = this.#ownKeys(this.#metas.keysUnder(this.#scoped.scope.fingerprintPrefix));
+    return { keys, clearEpoch: this.#view.clearEpoch, usage: this.#usage() };
+  }
+
+  async #reload(): Promise<void> {
+    this.#connection.reload();
+    await this.#connection.use(async () => {});
+  }
+
+  /** The tab that led may have died before it told what it had done last. */
+  #lead(): void {
+    const lead = async () => {
+      await this.#reload();
+      this.#tabs.tell(null);
+      this.#tellChange([], this.#keepCap());
+    };
+    void this.#inTurn(lead, () => {});
+  }
+
+  /** Another tab has changed rows: memory follows them, and the tier hears of it. */
+  #hear(message: unknown): void {
+    const hear = async () => {
+      if (message === null) await this.#reload();
+      else if (Array.isArray(message)) await this.#look(message);
+      this.#tellChange([], this.#keepCap());
+    };
+    void this.#inTurn(hear, () => {});
+  }
+
+  async #look(names: readonly unknown[]): Promise<void> {
+    const { namespacePrefix } = this.#scoped.scope;
+    const isOurs = (name: unknown): name is RecordKey => typeof name === "string" && name.startsWith(namespacePrefix);
+    const keys = names.filter(isOurs);
+    const { added, deleted } = await this.#connection.use((db) => this.#view.look(db, this.#scoped, keys));
+    this.#tellChange(added, deleted);
+  }
+
+  #tellChange(added: readonly RecordKey[], deleted: readonly RecordKey[]): void {
+    if (added.length + deleted.length === 0) return;
+    const keys = { added: this.#ownKeys(added), deleted: this.#ownKeys(deleted) };
+    this.#news.add({ kind: "changed", ...keys, usage: this.#usage() });
+  }
+
+  /** The leader deletes what is over the cap, soon. Returns what that is. */
+  #keepCap(): RecordKey[] {
+    if (!this.#tabs.isLeader) return [];
+    const victims = this.#victims(this.#metas.bytes - this.#maxBytes);
+    for (const key of victims) this.#metas.delete(key);
+    this.#sweep(victims);
+    return victims;
+  }
+
+  /** Takes in what the database has of the namespace; the leader deletes soon what is past its time. */
   async #load(db: BlockDatabase): Promise<void> {
-    const { scope, options } = this.#scoped;
-    const { clearEpoch, metas, bytesWrittenByDay } = await readNamespace(db, scope);
-    const nowMs = this.#now();
-    const isHere = (row: RecordMeta) => isMeta(row) && !isPastItsTime(row, nowMs, options.ttlMs);
-    this.#metas.load(metas.filter(([, row]) => isHere(row)));
-    this.#clearEpoch = clearEpoch;
-    const dayKey = this.#dayKey();
-    this.#today = { dayKey, bytesWritten: bytesWrittenByDay.get(dayKey) ?? 0 };
-    const pastRecords = metas.flatMap(([key, row]) => (isHere(row) ? [] : [key]));
-    const pastDays = [...bytesWrittenByDay.keys()].filter((key) => key < dayKey);
-    this.#sweep([...pastRecords, ...pastDays]);
+    const past = await this.#view.load(db, this.#scoped);
+    this.#isIndexNew = true;
+    if (this.#tabs.isLeader) this.#sweep(past);
   }
 
   /** Written, in order; null where the namespace was cleared since the write was planned. What has to go for it joins `evicted`. */
@@ -220,6 +296,7 @@ export class BlockStore implements StorageApi {
     const victims = this.#victims(this.#metas.bytes * (1 - KEPT_AT_QUOTA), new Set(records.map(({ key }) => key)));
     await this.#connection.use((db) => deleteRecords(db, victims));
     for (const key of victims) this.#metas.delete(key);
+    this.#tabs.tell(victims);
     evicted.push(...victims);
     return put();
   }
@@ -231,15 +308,17 @@ export class BlockStore implements StorageApi {
     evicted: RecordKey[],
   ): Promise<KvKey[] | null> {
     const { epochKey, fingerprintPrefix: ownPrefix } = this.#scoped.scope;
-    const dayKey = this.#dayKey();
+    const dayKey = this.#view.dayKey(this.#scoped.scope);
+    const limits = { maxBytes: this.#maxBytes, slackBytes: this.#slackBytes, ownPrefix };
     const found = await writeRecords(db, { records, epoch, epochKey, dayKey }, (rows) => {
       const believed = rows.map((row, i) => (this.#distrusted.has(records[i].key) ? undefined : row));
-      return planWrite(this.#metas, records, believed, { maxBytes: this.#maxBytes, ownPrefix });
+      return planWrite(this.#metas, records, believed, limits);
     });
-    this.#today = { dayKey, bytesWritten: found.bytesWritten };
-    if (found.epoch !== this.#clearEpoch) this.#connection.reload(); // Another tab cleared it.
+    this.#view.wrote(dayKey, found.bytesWritten);
+    if (found.epoch !== this.#view.clearEpoch) this.#connection.reload(); // Another tab cleared it.
     if (!found.plan) return null;
     const { victims, puts, present, written } = found.plan;
+    this.#tabs.tell([...victims, ...puts.map(([{ key }]) => key)]);
     for (const key of victims) this.#metas.delete(key);
     for (const [{ key }, row] of puts) this.#metas.set(key, row);
     for (const [{ key }] of puts) this.#distrusted.delete(key);
@@ -249,24 +328,12 @@ export class BlockStore implements StorageApi {
     return this.#ownKeys(written);
   }
 
-  #victims(numBytes: number, kept: ReadonlySet<RecordKey> = new Set()): RecordKey[] {
-    return this.#metas.victims(numBytes, this.#scoped.scope.fingerprintPrefix, kept);
+  get #slackBytes(): number {
+    return this.#tabs.isLeader ? 0 : Math.min(SLACK * this.#maxBytes, MAX_SLACK_BYTES);
   }
 
-  #judge(key: RecordKey, header: ChunkHeader, { record, meta }: StoredChunk): Judged {
-    const { options, checksums } = this.#scoped;
-    if (record === "lost") return "corrupt";
-    if (!record && !meta) {
-      this.#metas.delete(key);
-      return "absent";
-    }
-    if (!record || !meta) return "gone";
-    const known = this.#metas.get(key);
-    // Uses that are not written down yet count, and so do those of other tabs.
-    const lastUsedMs = Math.max(meta.lastUsedMs, known?.lastUsedMs ?? 0);
-    if (isPastItsTime({ ...meta, lastUsedMs }, this.#now(), options.ttlMs)) return "gone";
-    if (!known) this.#metas.set(key, meta);
-    return decodeRecord(record, { key, header, chunkBytes: options.chunkBytes }, checksums);
+  #victims(numBytes: number, kept: ReadonlySet<RecordKey> = new Set()): RecordKey[] {
+    return this.#metas.victims(numBytes, this.#scoped.scope.fingerprintPrefix, kept);
   }
 
   /** Deletes records (and rows). Where that fails they stay, and are not believed. */
@@ -274,7 +341,11 @@ export class BlockStore implements StorageApi {
     if (keys.length === 0) return;
     for (const key of keys) this.#metas.delete(key);
     try {
-      if (this.#connection.db) return await deleteRecords(this.#connection.db, keys);
+      if (this.#connection.db) {
+        await deleteRecords(this.#connection.db, keys);
+        this.#tabs.tell(keys);
+        return;
+      }
     } catch {
       // Nobody asked for it: the next call meets the same fault, and tells it.
     }
@@ -293,6 +364,7 @@ export class BlockStore implements StorageApi {
     this.#stopTimer();
     if (this.#metas.touched.length === 0) return;
     await this.#connection.use((db) => writeUses(db, this.#metas.touched));
+    this.#tabs.tell(this.#metas.touched.map(([key]) => key));
     this.#metas.clearTouched();
   }
 
@@ -313,11 +385,7 @@ export class BlockStore implements StorageApi {
   }
 
   #usage(): StorageUsage {
-    const bytesWrittenToday = this.#opened && this.#today.dayKey === this.#dayKey() ? this.#today.bytesWritten : 0;
+    const bytesWrittenToday = this.#opened ? this.#view.bytesWrittenToday(this.#opened.scope) : 0;
     return { bytes: this.#metas.bytes, maxBytes: this.#maxBytes, bytesWrittenToday };
-  }
-
-  #dayKey(): string {
-    return this.#scoped.scope.dayPrefix + new Date(this.#now()).toISOString().slice(0, 10);
   }
 }

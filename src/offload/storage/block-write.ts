@@ -23,6 +23,13 @@ export interface WritePlan {
   readonly numBytes: number;
 }
 
+export interface WriteLimits {
+  readonly maxBytes: number;
+  /** By so much the cap may be passed: somebody else will make room. */
+  readonly slackBytes: number;
+  readonly ownPrefix: string;
+}
+
 /**
  * Puts the longest leading part of the records that fits under the cap when all that the call does not name has gone.
  * `rows`: those found of the records, undefined where there is none.
@@ -31,7 +38,7 @@ export function planWrite(
   metas: RecordMetas,
   records: readonly BlockRecord[],
   rows: readonly (RecordMeta | undefined)[],
-  { maxBytes, ownPrefix }: { readonly maxBytes: number; readonly ownPrefix: string },
+  { maxBytes, slackBytes, ownPrefix }: WriteLimits,
 ): WritePlan {
   const named = new Set(records.map(({ key }) => key));
   const present = records.flatMap(({ key }, i) => (rows[i] ? [[key, rows[i]] as const] : []));
@@ -49,7 +56,7 @@ export function planWrite(
   return {
     puts: [...toPut.values()].toReversed().map((record) => [record, newMeta(record, metas.stamp())] as const),
     present,
-    victims: metas.victims(otherBytes + presentBytes + numBytes - maxBytes, ownPrefix, named),
+    victims: metas.victims(otherBytes + presentBytes + numBytes - maxBytes - slackBytes, ownPrefix, named),
     written: records.flatMap(({ key }) => (presentKeys.has(key) || toPut.has(key) ? [key] : [])),
     numBytes,
   };

@@ -28,6 +28,17 @@ export async function readNamespace(db: BlockDatabase, scope: KeyScope): Promise
   };
 }
 
+/** The rows of records, undefined where there is none, and the bytes written on a day. */
+export async function readRows(
+  db: BlockDatabase,
+  keys: readonly RecordKey[],
+  dayKey: string,
+): Promise<{ readonly rows: readonly (RecordMeta | undefined)[]; readonly bytesWritten: number }> {
+  const meta = db.transaction("meta").store;
+  const [dayRow, ...rows] = await Promise.all([dayKey, ...keys].map((key) => meta.get(key)));
+  return { rows: rows as (RecordMeta | undefined)[], bytesWritten: numberOf(dayRow) };
+}
+
 /** Deletes all records of the namespace. Returns the epoch that begins. */
 export function clearNamespace(db: BlockDatabase, { namespacePrefix, epochKey }: KeyScope): Promise<number> {
   return inTransaction(db, ["blocks", "meta"], async (tx, requests) => {

@@ -61,12 +61,22 @@ export class RecordMetas {
 
   /** Forgets all and takes these instead. Uses that are not written down yet are remembered. */
   load(rows: Iterable<readonly [RecordKey, RecordMeta]>): void {
-    const touched = new Map(this.touched);
-    this.clear();
-    for (const [key, meta] of rows) {
-      const used = touched.get(key);
-      this.set(key, used ? { ...meta, lastUsedMs: Math.max(meta.lastUsedMs, used.lastUsedMs) } : meta);
-      if (used) this.#touched.add(key);
+    const gone = new Set(this.#metas.keys());
+    for (const [key, row] of rows) {
+      this.take(key, row);
+      gone.delete(key);
+    }
+    for (const key of gone) this.delete(key);
+  }
+
+  /** As its row says it; null: there is none. A use that is not written down yet is remembered. */
+  take(key: RecordKey, row: RecordMeta | null): void {
+    const used = this.#touched.has(key) ? this.get(key) : undefined;
+    if (!row) this.delete(key);
+    else if (!used) this.set(key, row);
+    else {
+      this.set(key, { ...row, lastUsedMs: Math.max(row.lastUsedMs, used.lastUsedMs) });
+      this.#touched.add(key);
     }
   }
 

@@ -104,12 +104,12 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
   open(state: "ready" | "readOnly" = "ready"): void {
     this.setState(state);
     const keys = [...this.records.keys()];
-    this.#tell({ kind: "opened", index: { keys, clearEpoch: this.clearEpoch, usage: this.#usage } });
+    this.tell({ kind: "opened", index: { keys, clearEpoch: this.clearEpoch, usage: this.#usage } });
   }
 
   setState(state: StorageState, code: StorageFaultCode | null = null): void {
     this.state = state;
-    this.#tell({ kind: "state", state, fault: code && { code, message: `It is ${code}.` } });
+    this.tell({ kind: "state", state, fault: code && { code, message: `It is ${code}.` } });
   }
 
   /** The storage worker is gone: what was under way fails. */
@@ -147,7 +147,7 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
       this.#contents.copyIn(slotId, key, record.bytes);
       return true;
     });
-    this.#tell({ kind: "read", opId, arrived });
+    this.tell({ kind: "read", opId, arrived });
   }
 
   #endWrite(
@@ -163,7 +163,7 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
       });
     }
     const written = isTaken ? chunks.map(({ key }) => key) : [];
-    this.#tell({ kind: "written", opId, written, evicted: [], usage: this.#usage });
+    this.tell({ kind: "written", opId, written, evicted: [], usage: this.#usage });
   }
 
   #endClear({ opId }: Extract<StorageOp, { kind: "clear" }>, success: boolean): void {
@@ -171,7 +171,7 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
       this.records.clear();
       this.clearEpoch += 1;
     }
-    this.#tell({ kind: "cleared", opId, clearEpoch: success ? this.clearEpoch : null, usage: this.#usage });
+    this.tell({ kind: "cleared", opId, clearEpoch: success ? this.clearEpoch : null, usage: this.#usage });
   }
 
   get #usage(): StorageUsage {
@@ -179,7 +179,8 @@ export class ScriptedExecutor<Bytes> implements StorageExecutor {
     return { bytes, maxBytes: 1000 * this.#options.chunkBytes, bytesWrittenToday: bytes };
   }
 
-  #tell(result: StorageResult): void {
+  /** Also what happened by itself, as the test says. */
+  tell(result: StorageResult): void {
     this.#results.push(result);
     this.onResults?.();
   }

@@ -21,6 +21,7 @@ export function serveStorage(store: StorageApi = new BlockStore(), endpoint?: En
     delete: (keys) => store.delete(keys),
     clear: () => store.clear(),
     flush: () => store.flush(),
+    hear: () => store.hear(),
   };
   expose(api, endpoint);
 }

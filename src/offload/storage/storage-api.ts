@@ -59,6 +59,18 @@ export interface StorageIndex {
   readonly usage: StorageUsage;
 }
 
+/** What happened in the store by itself: by what other tabs did, or by their leader's eviction, which may be this one. */
+export type StorageChange =
+  /** Of this fingerprint, which are there now and which are not; none where only bytes changed. */
+  | {
+      readonly kind: "changed";
+      readonly added: readonly KvKey[];
+      readonly deleted: readonly KvKey[];
+      readonly usage: StorageUsage;
+    }
+  /** The index was read anew: what it names is there, and nothing else. */
+  | { readonly kind: "opened"; readonly index: StorageIndex };
+
 export interface ChunkToWrite {
   readonly key: KvKey;
   readonly header: ChunkHeader;
@@ -89,10 +101,13 @@ export interface ReadResult {
  * fault in its result. Calls go on in the order in which they came, and each is one transaction or none.
  */
 export interface StorageApi {
-  /** Comes first, and again where the index may be out of date. What is past its time is deleted. The fault is why there is no index. */
+  /** Comes first, and with the same options again where the index may be out of date. The fault is why there is no index. */
   open(options: StorageOptions): Promise<{ readonly index: StorageIndex | null; readonly fault: StorageFault | null }>;
 
-  /** Makes room under the byte cap first: records of other fingerprints go before those of this one, then what was used last goes last. */
+  /**
+   * Makes room under the byte cap first: records of other fingerprints go before those of this one, then what was used last goes last.
+   * A tab that does not lead leaves that to the leader, as long as the cap is passed by little.
+   */
   write(clearEpoch: number, chunks: readonly ChunkToWrite[]): Promise<WriteResult>;
 
   /** Of each chunk key, header and checksum are compared. Those that are read are used now, as by `touch`. */
@@ -113,4 +128,7 @@ export interface StorageApi {
 
   /** Resolves when all that came before is durable. */
   flush(): Promise<void>;
+
+  /** What happened by itself since the last call, in its order among the results of other calls; resolves when there is something. */
+  hear(): Promise<readonly StorageChange[]>;
 }

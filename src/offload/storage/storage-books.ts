@@ -81,6 +81,12 @@ export class StorageBooks implements StorageTier {
       case "opened":
         this.#takeOpened(result.index);
         break;
+      case "changed":
+        this.#usage = result.usage;
+        // What was there before a clear is not there any more, and what comes behind it is told behind its end.
+        if (!this.isClearing) this.#stored.add(result.added);
+        this.#stored.delete(result.deleted);
+        break;
       case "written":
         this.#usage = result.usage ?? this.#usage;
         if (!this.#writes.complete(result.opId, result.written)) break;
@@ -102,8 +108,11 @@ export class StorageBooks implements StorageTier {
     }
   }
 
-  /** What was there before a clear is not there any more. */
+  /** What was there before a clear is not there any more, and where another tab cleared storage, what was to go there does not. */
   #takeOpened({ keys, clearEpoch, usage }: StorageIndex): void {
+    const isClearedByOther = this.#stored.isKnown && !this.isClearing && clearEpoch > this.#clearEpoch;
+    if (isClearedByOther) this.#writes.clear();
+    if (isClearedByOther) this.#stored.forgetDiscarded();
     this.#stored.replace(this.isClearing || clearEpoch < this.#clearEpoch ? [] : keys);
     this.#clearEpoch = clearEpoch;
     this.#usage = usage;

@@ -36,6 +36,7 @@ export function startStorageWorker(source: string): StorageConnection {
       delete: (keys) => remote.delete(keys),
       clear: () => remote.clear(),
       flush: () => remote.flush(),
+      hear: () => remote.hear(),
     },
     close: () => worker.terminate(),
     // It ends with this thread. Where it is ended just before, Chromium 156 may leave this thread's worker alive for ever.

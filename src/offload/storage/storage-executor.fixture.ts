@@ -1,6 +1,14 @@
 import type { KvKey } from "../../kv/chunk";
 import { CHUNK_BYTES, chunk, OPTIONS } from "./block-store.fixture";
-import type { ReadResult, StorageApi, StorageFault, StorageFaultCode, StorageIndex, WriteResult } from "./storage-api";
+import type {
+  ReadResult,
+  StorageApi,
+  StorageChange,
+  StorageFault,
+  StorageFaultCode,
+  StorageIndex,
+  WriteResult,
+} from "./storage-api";
 import { type StorageExecutorOptions, StorageOpExecutor } from "./storage-executor";
 import type { SlotChunk, StorageOpId } from "./storage-op";
 
@@ -18,6 +26,9 @@ export class ScriptedConnection {
   isClosed = false;
   hasLeft = false;
   die: (message: string) => void = () => {};
+  /** The store tells what happened by itself. */
+  tell: (...changes: StorageChange[]) => void = () => {};
+  deafen: (error: Error) => void = () => {};
 
   readonly api: StorageApi = {
     open: (...args) => this.#call("open", args),
@@ -27,6 +38,12 @@ export class ScriptedConnection {
     delete: (...args) => this.#call("delete", args),
     clear: (...args) => this.#call("clear", args),
     flush: (...args) => this.#call("flush", args),
+    hear: () => {
+      return new Promise((resolve, reject) => {
+        this.tell = (...changes) => resolve(changes);
+        this.deafen = reject;
+      });
+    },
   };
 
   close(): void {

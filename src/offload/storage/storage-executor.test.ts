@@ -335,6 +335,44 @@ describe("a connection that is lost", () => {
   });
 });
 
+describe("what the store says by itself", () => {
+  const changed = { kind: "changed", added: ["0/a"], deleted: ["0/b"], usage: USAGE } as const;
+
+  test("is told in its order among the results of calls", async () => {
+    const { executor, connection } = await makeOpenExecutor();
+    executor.submit(writeOp(1, 2));
+    await settled(() => connection.tell(changed, { kind: "opened", index: index(1) }));
+    await connection.calls[0].answer(writeResult([]));
+    await settled(() => connection.tell(changed));
+    expect(executor.takeResults().map(({ kind }) => kind)).toEqual(["changed", "opened", "written", "changed"]);
+    // The write was refused for a clear that is known already: nobody asks for the index again.
+    expect(connection.calls.map(({ name }) => name)).toEqual(["write"]);
+    executor.close();
+  });
+
+  test("is heard of the new connection, and no more of one that was given up", async () => {
+    const { executor, connections } = await makeOpenExecutor();
+    await settled(() => connections[0].die("injected"));
+    executor.takeResults();
+    await settled(() => connections[0].tell(changed));
+    expect(executor.takeResults()).toEqual([]);
+    await settled(() => connections[1].tell(changed));
+    expect(executor.takeResults()).toEqual([changed]);
+    executor.close();
+    await settled(() => connections[1].tell(changed));
+    expect(executor.takeResults()).toEqual([]);
+  });
+
+  test("cannot be heard: the store is given up like one that died", async () => {
+    const { executor, connections, connection } = await makeOpenExecutor();
+    await settled(() => connection.deafen(new Error("injected")));
+    expect(connections).toHaveLength(2);
+    const worker = { code: "worker", message: "Listening failed: Error: injected" };
+    expect(executor.takeResults()).toEqual([{ kind: "state", state: "starting", fault: worker }]);
+    executor.close();
+  });
+});
+
 describe("results", () => {
   test("are announced once what runs has ended, and once for many", async () => {
     const { executor, connection } = await makeOpenExecutor();

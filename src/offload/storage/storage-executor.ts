@@ -148,6 +148,23 @@ export class StorageOpExecutor implements StorageExecutor {
       return;
     }
     this.#open();
+    void this.#listen(this.#connection);
+  }
+
+  /** Tells what the store says by itself, as long as it is ours. */
+  async #listen(connection: StorageConnection | null): Promise<void> {
+    try {
+      while (connection && this.#connection === connection) {
+        const changes = await connection.api.hear();
+        if (this.#connection !== connection) return;
+        for (const change of changes) {
+          if (change.kind === "opened") this.#clearEpoch = change.index.clearEpoch;
+          this.#push(change);
+        }
+      }
+    } catch (error) {
+      if (this.#connection === connection) this.#fail({ code: "worker", message: `Listening failed: ${error}` });
+    }
   }
 
   #open(): void {

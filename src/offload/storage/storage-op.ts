@@ -1,5 +1,5 @@
 import type { KvKey } from "../../kv/chunk";
-import type { ChunkHeader, StorageFault, StorageIndex, StorageUsage } from "./storage-api";
+import type { ChunkHeader, StorageChange, StorageFault, StorageUsage } from "./storage-api";
 
 /** Counts up and is never used twice. */
 export type StorageOpId = number;
@@ -40,8 +40,8 @@ export type StorageState = "starting" | "ready" | "readOnly" | "off";
 
 /** What came of ops, and what happened by itself. The books take results in one at a time, at one point of a step. */
 export type StorageResult =
-  /** Opened, or opened anew after the worker or its connection was lost: what the index names is there, and nothing else. */
-  | { readonly kind: "opened"; readonly index: StorageIndex }
+  /** "opened" comes first, and again after the worker or its connection was lost, or another tab cleared storage. */
+  | StorageChange
   | {
       readonly kind: "written";
       readonly opId: StorageOpId;

@@ -230,6 +230,58 @@ test("an index of an earlier clear epoch is not believed, but its epoch is: the 
   expect(tiers.executor.records.size).toBe(3);
 });
 
+test("what other tabs write can be read, what they delete is a miss, and their bytes count", () => {
+  const tiers = new Tiers({}, 2);
+  tiers.executor.open();
+  const usage = { bytes: 5 * 1024, maxBytes: 8 * 1024, bytesWrittenToday: 7 * 1024 };
+  tiers.executor.tell({ kind: "changed", added: [keyAt(4)], deleted: [keyAt(0), keyAt(7)], usage });
+  tiers.manager.storage.settle();
+  expect([0, 1, 4].map((i) => tiers.lookup(i))).toEqual(["miss", "stored", "stored"]);
+  expect(tiers.manager.storage.stats).toMatchObject({ ...usage, numChunks: 2, bytesDurable: 0 });
+  tiers.manager.storage.clear();
+  tiers.pump();
+  tiers.executor.tell({ kind: "changed", added: [keyAt(5)], deleted: [], usage });
+  tiers.settle();
+  expect(tiers.lookup(5)).toBe("miss");
+});
+
+test("another tab's clear: what waits to be written is dropped, what is being written is void; what comes later is written", () => {
+  const tiers = new Tiers({}, 2);
+  tiers.executor.open();
+  tiers.manager.storage.settle();
+  tiers.manager.discard([keyAt(1)]);
+  const store = (place: number) => {
+    const [slotId] = tiers.prepareStore(place).split(">").slice(1).map(Number);
+    tiers.manager.storage.persist([chunkAt(place)]);
+    tiers.completeStore(slotId, place);
+  };
+  store(5);
+  expect(tiers.pump()).toEqual(["delete 1", "write 5<0"]);
+  store(6);
+  tiers.executor.clearEpoch = 1;
+  tiers.executor.records.clear();
+  tiers.executor.open();
+  tiers.manager.storage.settle();
+  expect([0, 5, 6].map((i) => tiers.lookup(i))).toEqual(["miss", "hit", "hit"]);
+  expect(tiers.pump()).toEqual([]);
+  store(1);
+  expect(tiers.pump()).toEqual(["write 1<2"]);
+  tiers.settle();
+  expect([...tiers.executor.records.keys()]).toEqual([keyAt(1)]);
+  expect(tiers.manager.storage.stats).toMatchObject({ numChunks: 1, bytesDurable: 1024, bytesNotDurable: 0 });
+});
+
+test("the first index has whatever epoch it has: what waits to be written stays", () => {
+  const tiers = new Tiers();
+  tiers.executor.clearEpoch = 4;
+  tiers.prepareStore(0);
+  tiers.manager.storage.persist([chunkAt(0)]);
+  tiers.completeStore(0, 0);
+  tiers.executor.open();
+  tiers.manager.storage.settle();
+  expect(tiers.pump()).toEqual(["write 0<0"]);
+});
+
 test("two clears in a row: writes go on after the second", () => {
   const tiers = new Tiers({}, 1);
   tiers.executor.open();
