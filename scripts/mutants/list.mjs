@@ -426,8 +426,8 @@ export const MUTANTS = [
     file: "src/offload/median-rate.ts",
     find: "if (isLeftOut) return;",
     replace: "",
-    testFile: "src/scheduler/scenarios-load-or-compute.test.ts",
-    test: "'outputs one step late' a tab that is frozen while a request loads makes no load slow",
+    testFile: "src/offload/median-rate.test.ts",
+    test: "a sample of a frozen tab is left out, however large; two in a row are how things are",
   },
   {
     name: "a step that loads makes tokens dear",
