@@ -49,7 +49,7 @@ test("the table says each number once, with its unit", () => {
         "Leased blocks": "51 of 256",
       },
     ],
-    ["Loads, RAM to GPU", { Started: "11", Moved: "1.4 MB", Failed: "12", Revoked: "13" }],
+    ["Loads, RAM to GPU", { Started: "11", Moved: "1.4 MB", Failed: "12", Revoked: "13", Declined: "14" }],
     [
       "Deferrals",
       {

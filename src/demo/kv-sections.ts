@@ -115,6 +115,7 @@ function transferSections({ stores, loads, deferrals, leases }: KvStats): readon
         ["Moved", formatBytes(loads.bytes)],
         ["Failed", formatInteger(loads.numFailed)],
         ["Revoked", formatInteger(loads.numRevoked)],
+        ["Declined", formatInteger(loads.numDeclined)],
       ],
     },
     {

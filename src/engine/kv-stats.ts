@@ -45,6 +45,7 @@ export function collectKvStats({
       numStarted: count(offloaded?.numLoads),
       numFailed: count(offloaded?.numLoadsFailed),
       numRevoked: stats.numRevocations,
+      numDeclined: count(offloaded?.numLoadsDeclined),
       bytes: count(offloaded?.bytesLoaded),
     },
     stores: {

@@ -14,6 +14,8 @@ export interface ConnectorRequest {
   /** Null for a request that does not use the prefix cache: no tier has anything for it, nor gets anything from it. */
   readonly prefixHashes: PrefixHashes | null;
   readonly store: KvStore;
+  /** It wants what tiers have and computes nothing. False unless given. */
+  readonly isPrefetch?: boolean;
 }
 
 /** The block that a request holds at an entry of a group's block table; null where it holds none there (any more). */
@@ -123,7 +125,7 @@ export interface Connector {
   /** What goes with the step. */
   takeTransfers(): StepTransfers;
 
-  /** A step was put together, and came back: tells how long computing takes. */
+  /** A step was put together, `takeTransfers` included, and came back: tells how long computing and loading take. */
   stepScheduled(stepIndex: number, numTokens: number): void;
   stepProcessed(stepIndex: number): void;
 

@@ -119,6 +119,33 @@ test("past the deadline what is not readable is a miss", () => {
   expect(connector.stats.numDeferralsTimedOut).toBe(1);
 });
 
+test("what is sooner computed is a miss for that request for good, however fast loads are afterwards", () => {
+  const { connector, clock, request, store, startLoad } = makeConnector();
+  let numSteps = 0;
+  const step = (numTokens: number, ms: number) => {
+    connector.takeTransfers();
+    connector.stepScheduled(numSteps, numTokens);
+    clock.nowMs += ms;
+    connector.stepProcessed(numSteps++);
+  };
+  const load = (requestId: string, ms: number) => {
+    startLoad(request(requestId, 13, 0), 3);
+    const { job } = connector.planLoad(requestId, 100)!;
+    step(0, ms);
+    connector.completeTransfer({ jobId: job.jobId, epoch: 0, numBlocks: 3 });
+  };
+  store(request("a", 13));
+  step(100, 100);
+  for (const requestId of ["l1", "l2", "l3"]) load(requestId, 13);
+  const b = request("b", 13, 0);
+  expect([connector.lookup(b, onGpu), connector.stats.numLoadsDeclined]).toEqual([{ kind: "none" }, 1]);
+  for (const requestId of ["l4", "l5", "l6"]) load(requestId, 1);
+  connector.requestAdmitted(b);
+  expect(connector.lookup(b, onGpu)).toEqual({ kind: "none" });
+  expect(connector.lookup(request("c", 13, 0), onGpu)).toEqual({ kind: "load", numBlocks: 3 });
+  expect(connector.stats.numLoadsDeclined).toBe(1);
+});
+
 test("a store that fails is offered again while its request is here, and not when it is gone", () => {
   const { connector, request, store } = makeConnector();
   const a = request("a", 8);

@@ -1,7 +1,6 @@
 import { type KvKey, kvKey } from "../kv/chunk";
 import type { KvGeometry } from "../kv/geometry";
 import { assert } from "../util/errors";
-import { ComputeRate } from "./compute-rate";
 import type {
   BlockAt,
   Connector,
@@ -15,12 +14,13 @@ import type {
   StoreMoment,
 } from "./connector";
 import { Deferrals } from "./deferrals";
+import { LoadOrCompute } from "./load-or-compute";
 import { type LoadOutcome, Loads } from "./loads";
 import { Offers } from "./offers";
 import type { OffloadManager } from "./offload-manager";
 import type { OffloadPolicy } from "./offload-policy";
 import type { OffloadStats } from "./offload-stats";
-import { type ChunkState, lookupPrefix, type PrefixLookup } from "./prefix-lookup";
+import { type ChunkState, lookupPrefix, type NeededChunk, type PrefixLookup } from "./prefix-lookup";
 import { Stores } from "./stores";
 import type { JobId, LoadJob, StepTransfers, TransferResult } from "./transfer-job";
 
@@ -34,7 +34,7 @@ export interface OffloadConnectorOptions {
   readonly numStagingSlots: number;
   /** Bytes that one step copies at most, stores and loads together; one chunk and one position's blocks go in any case. */
   readonly maxTransferBytesPerStep: number;
-  /** "auto", and unless given: nobody waits for a tier longer than computing would take. */
+  /** "auto", and unless given: what is sooner computed is not loaded, and nobody waits for a tier longer than computing would take. */
   readonly loadPolicy?: "auto" | "always";
   /** A clock in milliseconds. */
   readonly now: () => number;
@@ -52,8 +52,8 @@ const MAX_STORE_SHARE = 0.5;
 
 /**
  * Offloads KV to a manager's tier, and loads it from there: the scheduler's side. It composes what it takes, each in a
- * file of its own: what is waited for (Deferrals), loads in parts (Loads), the boundary of what may be stored
- * (numStorableTokens), stores and their leases (Stores), and what is worth storing (OffloadPolicy).
+ * file of its own: what is waited for (Deferrals), what is worth loading (LoadOrCompute), loads in parts (Loads), the boundary of
+ * what may be stored (numStorableTokens), stores and their leases (Stores), and what is worth storing (OffloadPolicy).
  */
 export class OffloadConnector implements Connector {
   readonly #options: OffloadConnectorOptions;
@@ -61,8 +61,8 @@ export class OffloadConnector implements Connector {
   readonly #loads: Loads;
   readonly #stores: Stores;
   readonly #offers: Offers;
-  readonly #rate: ComputeRate;
-  /** Chunks that failed to arrive, by request: misses for it from then on. */
+  readonly #rates: LoadOrCompute;
+  /** Chunks that failed to arrive, or are sooner computed, by request: misses for it from then on. */
   readonly #misses = new Map<string, Set<KvKey>>();
   /** Requests whose load failed: until they run they load nothing more, so that no block is loaded twice. */
   readonly #failedLoads = new Set<string>();
@@ -71,7 +71,10 @@ export class OffloadConnector implements Connector {
   readonly #requestIds = new Set<string>();
   #epoch = 0;
   #stepLoads: LoadJob[] = [];
+  /** Of the step that `takeTransfers` was called for last. */
+  #numStepBlocksLoaded = 0;
   #numLoads = 0;
+  #numLoadsDeclined = 0;
   #numLoadsFailed = 0;
   #numBlocksLoaded = 0;
 
@@ -82,7 +85,7 @@ export class OffloadConnector implements Connector {
     const nextJobId = options.nextJobId ?? (() => ++numJobs);
     const onChanged = (key: KvKey) => this.#deferrals.wake(key);
     this.#options = options;
-    this.#rate = new ComputeRate(now);
+    this.#rates = new LoadOrCompute(geometry, now);
     this.#deferrals = new Deferrals(now);
     this.#numBlocksPerStep = Math.floor(maxTransferBytesPerStep / pageBytes);
     this.#loads = new Loads({ geometry, manager, nextJobId, now, onChanged });
@@ -132,17 +135,33 @@ export class OffloadConnector implements Connector {
   lookup(request: ConnectorRequest, isCached: (group: number, index: number) => boolean): LookupAnswer {
     const { requestId, prefixHashes } = request;
     if (prefixHashes === null || this.#failedLoads.has(requestId)) return { kind: "none" };
-    const { numBlocks, numTokensToLoad, waitsFor, chunks } = this.#findPrefix(request, isCached);
+    const { numBlocks, numTokensToLoad, waitsFor, chunks } = this.#chooseLoad(request, isCached);
     if (chunks.length === 0) return { kind: "none" };
     if (waitsFor === null) return { kind: "load", numBlocks };
     const { manager, loadPolicy } = this.#options;
     // Others must not push out of the tier, while the request waits, what it has there already.
-    manager.touch(chunks.map(({ key }) => key));
-    const predictedMs = Math.min(this.#rate.predictMs(numTokensToLoad), MAX_DEFERRAL_MS);
+    manager.touch(keysOf(chunks));
+    const predictedMs = Math.min(this.#rates.predictMs(numTokensToLoad), MAX_DEFERRAL_MS);
     const maxWaitMs = loadPolicy === "always" ? MAX_ALWAYS_MS : predictedMs;
     const deadlineMs = this.#deferrals.defer(requestId, waitsFor.key, waitsFor.reason, maxWaitMs);
     manager.storage?.promote(requestId, prefixHashes, chunks, deadlineMs);
     return { kind: "deferred", reason: waitsFor.reason };
+  }
+
+  /**
+   * Of the prefix that a request can have, what is sooner loaded than computed: all of it, or what comes before the first chunk that
+   * only storage has, or nothing. The rest is a miss for it, for good.
+   */
+  #chooseLoad(request: ConnectorRequest, isCached: (group: number, index: number) => boolean): PrefixLookup {
+    const { requestId, isPrefetch } = request;
+    const found = this.#findPrefix(request, isCached);
+    if (this.#options.loadPolicy === "always" || isPrefetch || found.chunks.length === 0) return found;
+    const stored = found.chunks.filter(({ state }) => state === "stored");
+    const chunks = stored.length > 0 ? stored : found.chunks;
+    if (this.#rates.isSooner(requestId, chunks, stored.length, found.numBlocks)) return found;
+    this.#numLoadsDeclined += 1;
+    this.#addMisses(requestId, keysOf(chunks));
+    return this.#chooseLoad(request, isCached);
   }
 
   /** The prefix that a request can have; what RAM has no room for ends it. */
@@ -203,15 +222,16 @@ export class OffloadConnector implements Connector {
   takeTransfers(): StepTransfers {
     const loads = this.#stepLoads;
     this.#stepLoads = [];
+    this.#numStepBlocksLoaded = numBlocksOf(loads);
     return { stores: this.#stores.takeSubmitted(), loads };
   }
 
   stepScheduled(stepIndex: number, numTokens: number): void {
-    this.#rate.stepScheduled(stepIndex, numTokens);
+    this.#rates.stepScheduled(stepIndex, numTokens, this.#numStepBlocksLoaded);
   }
 
   stepProcessed(stepIndex: number): void {
-    this.#rate.stepProcessed(stepIndex);
+    this.#rates.stepProcessed(stepIndex);
   }
 
   completeTransfer({ jobId, epoch, numBlocks }: TransferResult): LoadProgress | null {
@@ -263,7 +283,7 @@ export class OffloadConnector implements Connector {
     this.#loads.endAll();
     this.#stores.endAll();
     this.#stepLoads = [];
-    this.#rate.forgetSteps();
+    this.#rates.forgetSteps();
     this.#offerAllAgain();
     this.#deferrals.wakeAll();
   }
@@ -278,6 +298,7 @@ export class OffloadConnector implements Connector {
       chunkBytes,
       numLoads: this.#numLoads,
       numLoadsFailed: this.#numLoadsFailed,
+      numLoadsDeclined: this.#numLoadsDeclined,
       numBlocksLoaded: this.#numBlocksLoaded,
       bytesLoaded: this.#numBlocksLoaded * geometry.pageBytes,
       numStores: stores.numStored,
@@ -317,8 +338,7 @@ export class OffloadConnector implements Connector {
 
   /** Blocks that the step copies so far. */
   get #numStepBlocks(): number {
-    const numLoaded = this.#stepLoads.reduce((sum, { blocks }) => sum + blocks.length, 0);
-    return this.#stores.numSubmitted * this.#options.geometry.blocksPerChunk + numLoaded;
+    return this.#stores.numSubmitted * this.#options.geometry.blocksPerChunk + numBlocksOf(this.#stepLoads);
   }
 
   #follow({ requestId, arrived, state, failedKeys }: LoadOutcome): LoadProgress {
@@ -334,6 +354,7 @@ export class OffloadConnector implements Connector {
   #followStorage(): void {
     const changes = this.#options.manager.storage?.takeChanges();
     if (!changes) return;
+    for (const { numChunks, ms } of changes.reads) this.#rates.chunksRead(numChunks, ms);
     for (const [requestId, keys] of changes.failed) {
       if (this.#requestIds.has(requestId)) this.#addMisses(requestId, keys);
     }
@@ -358,4 +379,12 @@ export class OffloadConnector implements Connector {
   #offerAllAgain(): void {
     for (const requestId of this.#requestIds) this.#options.policy.forget(requestId);
   }
+}
+
+function numBlocksOf(loads: readonly LoadJob[]): number {
+  return loads.reduce((sum, { blocks }) => sum + blocks.length, 0);
+}
+
+function keysOf(chunks: readonly NeededChunk[]): KvKey[] {
+  return chunks.map(({ key }) => key);
 }

@@ -12,6 +12,8 @@ export interface OffloadStats {
   /** Loads that began: one a request, but for those that are revoked or fail. */
   readonly numLoads: number;
   readonly numLoadsFailed: number;
+  /** Times that a request was to compute what a tier has, or a part of it, because that is sooner. */
+  readonly numLoadsDeclined: number;
   /** Blocks that arrived on the GPU. */
   readonly numBlocksLoaded: number;
   readonly bytesLoaded: number;

@@ -12,6 +12,8 @@ export interface StorageChanges {
   readonly isIndexNew: boolean;
   /** By request, those it asked for that did not come. */
   readonly failed: ReadonlyMap<string, readonly KvKey[]>;
+  /** Chunks that were read together, and how long that took behind the reads before. */
+  readonly reads: readonly { readonly numChunks: number; readonly ms: number }[];
 }
 
 /** Counts only grow, but for the gauges that say so. Bytes are those of KV. */

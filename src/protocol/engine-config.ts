@@ -28,7 +28,10 @@ export interface EngineConfig {
   readonly storageBytes: number | null;
   /** KV that nobody used for so many milliseconds is deleted there. */
   readonly storageTtlMs: number;
-  /** Wait for KV that another tier has only as long as computing it would take, by what was measured, 2 s at most; or "always", up to 30 s. */
+  /**
+   * "auto": KV that another tier has is loaded or computed, whichever is sooner by what was measured, and waited for only as long as computing
+   * it would take, 2 s at most. "always": it is loaded, and waited for up to 30 s.
+   */
   readonly loadPolicy: "auto" | "always";
   /** Most bytes of KV that one step moves between the GPU and RAM. */
   readonly maxTransferBytesPerStep: number;

@@ -102,6 +102,8 @@ export interface KvStats {
     readonly numFailed: number;
     /** Given up to make room for requests that ran. */
     readonly numRevoked: number;
+    /** Not begun, or begun with less, because to compute the rest was sooner. */
+    readonly numDeclined: number;
     readonly bytes: number;
   };
   readonly stores: {

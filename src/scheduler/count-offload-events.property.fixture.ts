@@ -51,6 +51,7 @@ export function countOffloadEvents(
     events.count(`a deferral: ${reason}`, after.numDeferrals[reason] - stats.numDeferrals[reason]);
   }
   events.count("a deferral ends by its deadline", after.numDeferralsTimedOut - stats.numDeferralsTimedOut);
+  events.count("a load that is declined", after.numLoadsDeclined - stats.numLoadsDeclined);
   events.count("a cancelled store", after.numStoresCancelled - stats.numStoresCancelled);
   if (after.numStoresWithoutRoom > stats.numStoresWithoutRoom) events.count("a chunk is refused for want of room");
   if (after.host.numRefusedNoSlot > stats.host.numRefusedNoSlot) events.count("a chunk is refused for want of a slot");

@@ -6,6 +6,7 @@ const OFFLOAD_EVENTS = [
   "a load in several parts",
   "a load that fails",
   "a load that fails after some of it has arrived",
+  "a load that is declined",
   "a preempted request loads",
   "a result for a load that is over",
   "a revocation",

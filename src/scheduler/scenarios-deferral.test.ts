@@ -70,6 +70,81 @@ describe.each(MODES)("$name", ({ maxInFlightSteps }) => {
       expect(driver.connector.stats.numLoads).toBe(2);
     });
 
+    describe("who waits for a load that ends before its time is asked again at once", () => {
+      /** r grows, b loads x's two chunks, d loads a's, c waits for d. Copies are not heard of from now on. */
+      function withOneThatWaits(options: ConstructorParameters<typeof OffloadDriver>[1] = {}) {
+        const driver = new OffloadDriver(maxInFlightSteps, options);
+        offload(driver, "x", tokens(2, 9));
+        offload(driver, "a", tokens(1, 9));
+        driver.landsAtOnce = false;
+        const r = driver.add("r", 3, { maxTokens: 29, usePrefixCache: false, priority: -2 });
+        driver.turn();
+        driver.add("b", tokens(2, 9), { maxTokens: 1, priority: -1 });
+        const d = driver.add("d", [...tokens(1, 8), 1], { maxTokens: 1 });
+        driver.turn();
+        driver.add("c", [...tokens(1, 8), 2], { maxTokens: 1, priority: -1 });
+        const asked: string[] = [];
+        const lookup = driver.connector.lookup.bind(driver.connector);
+        driver.connector.lookup = (request, isCached) => {
+          asked.push(request.requestId);
+          return lookup(request, isCached);
+        };
+        const isAskedInTurn = () => {
+          asked.length = 0;
+          driver.turn();
+          return asked.includes("c");
+        };
+        expect([isAskedInTurn(), isAskedInTurn(), driver.connector.isDeferred("c")]).toEqual([true, false, true]);
+        const jobOf = (requestId: string) =>
+          driver.transfers.jobs.find(({ job }) => driver.connector.ownerOf(job.jobId) === requestId)!.job.jobId;
+        const finish = () => {
+          driver.landsAtOnce = true;
+          driver.landAll();
+          driver.run();
+        };
+        return { driver, r, d, isAskedInTurn, jobOf, finish };
+      }
+
+      test("aborted", () => {
+        const { driver, isAskedInTurn, finish } = withOneThatWaits();
+        driver.scheduler.abort("d");
+        expect([isAskedInTurn(), driver.scheduler.numLoading]).toEqual([true, 2]);
+        finish();
+      });
+
+      test("failed", () => {
+        const { driver, isAskedInTurn, jobOf, finish } = withOneThatWaits();
+        driver.scheduler.completeTransfers([{ jobId: jobOf("d"), epoch: 0, numBlocks: 0 }]);
+        expect([isAskedInTurn(), driver.connector.stats.numLoadsFailed]).toEqual([true, 1]);
+        finish();
+      });
+
+      test("silent for too long", () => {
+        const { driver, isAskedInTurn, finish } = withOneThatWaits();
+        driver.nowMs = 1999;
+        expect(isAskedInTurn()).toBe(false);
+        driver.nowMs = 2000;
+        expect([isAskedInTurn(), driver.connector.stats.numLoadsFailed]).toEqual([true, 2]);
+        finish();
+      });
+
+      test("revoked by a load that has arrived: in the very step", () => {
+        const { driver, r, d, isAskedInTurn, jobOf, finish } = withOneThatWaits({ numBlocks: 9 });
+        while (driver.scheduler.numFreeBlocks > 0) driver.turn();
+        driver.land(jobOf("b"));
+        const isAsked = isAskedInTurn();
+        expect([isAsked, d.numRevocations, r.status]).toEqual([true, 1, "running"]);
+        finish();
+      });
+
+      test("revoked by a request that runs: in the next step, for this one has no blocks for anybody", () => {
+        const { d, isAskedInTurn, finish } = withOneThatWaits({ numBlocks: 9 });
+        while (d.numRevocations === 0) expect(isAskedInTurn()).toBe(false);
+        expect(isAskedInTurn()).toBe(true);
+        finish();
+      });
+    });
+
     test("who waits is aborted: nothing is left of it", () => {
       const driver = new OffloadDriver(maxInFlightSteps);
       offload(driver, "a", tokens(1, 9));

@@ -132,7 +132,7 @@ export class Scheduler {
 
   /** The next step, or null when nothing can be scheduled before a step or a job ends, a deadline passes, or a request arrives. */
   schedule(): SchedulerOutput | null {
-    this.#state.stats.numRequestsVisited += this.#state.waiting.wake(this.#state.connectors.takeWoken());
+    this.#wake();
     for (const progress of this.#state.connectors.failOverdue()) this.#followLoad(progress);
     if (this.#state.inFlight.length === this.#options.maxInFlightSteps) return null;
     const plan = new StepPlan(this.#state.stats.numSteps);
@@ -140,6 +140,8 @@ export class Scheduler {
     for (const request of this.#state.running) this.#state.connectors.offer("compute", request);
     const hasBlocks = scheduleRunning(this.#state, plan);
     scheduleLoading(this.#state, plan, hasBlocks);
+    // Who waited for a load that was revoked just now is asked in this step.
+    this.#wake();
     if (hasBlocks) admitWaiting(this.#state, plan);
     const step = plan.finish(this.#state.connectors.takeTransfers());
     if (step === null) return null;
@@ -148,6 +150,10 @@ export class Scheduler {
     this.#state.stats.numScheduledTokens += plan.numTokens;
     this.#state.inFlight.push(step);
     return step.output;
+  }
+
+  #wake(): void {
+    this.#state.stats.numRequestsVisited += this.#state.waiting.wake(this.#state.connectors.takeWoken());
   }
 
   /** Takes in what a step gave back. Every output of `schedule` must come here, once and in order. */

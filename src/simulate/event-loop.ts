@@ -4,6 +4,7 @@ import type { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
 import { CairnError } from "../util/errors";
 import { type ModelledExecutor, makeStepResult } from "./executor";
+import type { SimulatedStorage } from "./host-tier";
 import type { Recorder } from "./recorder";
 
 /** The time of a simulation, in milliseconds; it jumps from event to event. */
@@ -32,6 +33,8 @@ export interface EventLoopParts {
   readonly scheduler: Scheduler;
   /** Of the scheduler; null where nothing is offloaded. */
   readonly connector: OffloadConnector | null;
+  /** Null where there is no storage tier. */
+  readonly storage: SimulatedStorage | null;
   readonly executor: ModelledExecutor;
   readonly recorder: Recorder;
   readonly sampleTokenId: (requestId: string) => number;
@@ -43,8 +46,8 @@ export interface EventLoopParts {
 const REFUSALS: ReadonlySet<string> = new Set(["context_length_exceeded", "cache_too_small"]);
 
 /**
- * The engine's step loop over the virtual clock, from its present time on. An event is an arrival, a step's or a copy's
- * result, or the end of a wait for a tier. Ends when none is left, also where requests are left that can never go on.
+ * The engine's step loop over the virtual clock, from its present time on. An event is an arrival, a step's, a copy's or
+ * storage's result, or the end of a wait for a tier. Ends when none is left, also where requests are left that can never go on.
  */
 export function runEvents(parts: EventLoopParts, arrivals: Arrivals): void {
   const { clock, scheduler } = parts;
@@ -88,9 +91,11 @@ function takeResults({ clock: { nowMs }, scheduler, executor, recorder, sampleTo
   }
 }
 
-function scheduleSteps({ clock: { nowMs }, scheduler, executor, recorder, observe }: EventLoopParts): void {
+function scheduleSteps({ clock: { nowMs }, scheduler, storage, executor, recorder, observe }: EventLoopParts): void {
   for (;;) {
+    storage?.books.settle();
     const output = scheduler.schedule();
+    storage?.books.pump();
     observe?.(output);
     if (output === null) return;
     recorder.stepScheduled(output, nowMs);
@@ -99,8 +104,9 @@ function scheduleSteps({ clock: { nowMs }, scheduler, executor, recorder, observ
 }
 
 /** A deadline that has passed already is seen with the next step that is scheduled. */
-function nextEventMs({ clock, scheduler, executor }: EventLoopParts, arrivals: Arrivals): number {
+function nextEventMs({ clock, scheduler, storage, executor }: EventLoopParts, arrivals: Arrivals): number {
   const { nextDeadlineMs } = scheduler;
   const deadlineMs = nextDeadlineMs > clock.nowMs ? nextDeadlineMs : Number.POSITIVE_INFINITY;
-  return Math.min(arrivals.nextMs, executor.nextResultMs, executor.nextTransferMs, deadlineMs);
+  const storageMs = storage?.executor.nextResultMs ?? Number.POSITIVE_INFINITY;
+  return Math.min(arrivals.nextMs, executor.nextResultMs, executor.nextTransferMs, storageMs, deadlineMs);
 }

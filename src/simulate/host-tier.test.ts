@@ -76,7 +76,7 @@ describe("a prompt that comes again after its blocks were handed out", () => {
 
   test("a tier that is too small for both evicts, and tells how soon that was regretted", () => {
     const report = run(RETURN, { hostBytes: 10 * 2 ** 19 });
-    expect(report.offload?.hitTokens).toEqual({ gpu: 0, host: 16 });
+    expect(report.offload?.hitTokens).toEqual({ gpu: 0, host: 16, storage: 0 });
     expect(report.offload?.host).toMatchObject({ numSlots: 10, numEvictions: 2, numReusedAfterEviction: 1 });
     expect(report.offload?.host.meanEvictToReuseMs).toBeGreaterThan(1000);
   });
@@ -108,9 +108,9 @@ test("the report for a reader", () => {
   const lines = formatReport(run(RETURN, { maxInFlightSteps: 1 })).split("\n");
   const start = lines.findIndex((line) => line.startsWith("blocks hit by tier"));
   expect(lines.slice(start, start + 9)).toEqual([
-    "blocks hit by tier        GPU 0, host 2",
-    "tokens hit by tier        GPU 0, host 32",
-    "loads                     1 of 1 MiB, revoked 0, peak 1 at once",
+    "blocks hit by tier        GPU 0, host 2, storage 0",
+    "tokens hit by tier        GPU 0, host 32, storage 0",
+    "loads                     1 of 1 MiB, revoked 0, declined 0, peak 1 at once",
     "chunks stored             11 of 5.5 MiB, failed 0, cancelled 0",
     "stores refused            no slot 0, not seen enough 0, no room 0",
     "put off                   loading 0, pending 0, retry 0, timed out 0",

@@ -121,7 +121,8 @@ function makeParts({ loadAdmission, numWaiting, poolRequests }: LoadsCase) {
   const scheduler = new Scheduler({ ...options, admissionWatermark: 0 }, [connector]);
   const executor = new ModelledExecutor(options, geometry.pageBytes);
   const recorder = new Recorder(BLOCK_SIZE);
-  return { parts: { clock, scheduler, connector, executor, recorder, sampleTokenId: () => 0 }, manager };
+  const parts = { clock, scheduler, connector, storage: null, executor, recorder, sampleTokenId: () => 0 };
+  return { parts, manager };
 }
 
 /** A row for a reader. */

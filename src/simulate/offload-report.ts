@@ -3,17 +3,27 @@ import type { SimulationResult } from "./simulator";
 
 export type OffloadReport = NonNullable<ReturnType<typeof makeOffloadReport>>;
 
-/** What moved between GPU and RAM, and who waited for it; null where nothing is offloaded. */
-export function makeOffloadReport({ recorder, stats, offload, copyMs }: SimulationResult) {
+/** What moved between GPU, RAM and storage, and who waited for it; null where nothing is offloaded. */
+export function makeOffloadReport({ recorder, stats, offload, copyMs }: SimulationResult, blockSize: number) {
   if (offload === null) return null;
-  const { host, numDeferrals } = offload;
-  const { numHitTokens, numHitBlocks, numHostHitTokens, numHostHitBlocks } = recorder;
+  const { host, storage, numDeferrals } = offload;
+  const { numHitTokens, numExternalHitTokens, numStorageHitTokens } = recorder;
+  const hitTokens = {
+    gpu: numHitTokens - numExternalHitTokens,
+    host: numExternalHitTokens - numStorageHitTokens,
+    storage: numStorageHitTokens,
+  };
   return {
-    hitTokens: { gpu: numHitTokens - numHostHitTokens, host: numHostHitTokens },
-    hitBlocks: { gpu: numHitBlocks - numHostHitBlocks, host: numHostHitBlocks },
+    hitTokens,
+    hitBlocks: {
+      gpu: hitTokens.gpu / blockSize,
+      host: hitTokens.host / blockSize,
+      storage: hitTokens.storage / blockSize,
+    },
     loads: {
       numStarted: offload.numLoads,
       numRevoked: stats.numRevocations,
+      numDeclined: offload.numLoadsDeclined,
       numFailed: offload.numLoadsFailed,
       peakLoading: recorder.peakLoading,
       bytes: offload.bytesLoaded,
@@ -37,6 +47,12 @@ export function makeOffloadReport({ recorder, stats, offload, copyMs }: Simulati
       numReusedAfterEviction: host.numReusedAfterEviction,
       meanEvictToReuseMs: ratio(host.sumEvictToReuseMs, host.numReusedAfterEviction),
     },
+    storage: storage && {
+      numChunks: storage.numChunks,
+      numPromoted: storage.numPromoted,
+      numCutForRoom: storage.numCutForRoom,
+      numDropped: storage.numCascadeDropped,
+    },
     leases: { peakBlocks: recorder.peakLeasedBlocks, maxBlocks: offload.maxLeasedBlocks },
     copyMs,
   };
@@ -44,14 +60,14 @@ export function makeOffloadReport({ recorder, stats, offload, copyMs }: Simulati
 
 /** The same for a reader: a label and a text a line. */
 export function formatOffload(report: OffloadReport): readonly (readonly [string, string])[] {
-  const { hitTokens, hitBlocks, loads, stores, deferrals, host, leases, copyMs } = report;
+  const { hitTokens, hitBlocks, loads, stores, deferrals, host, storage, leases, copyMs } = report;
   const { noSlot, unseen, noRoom } = stores.numRefused;
   return [
-    ["blocks hit by tier", `GPU ${show(hitBlocks.gpu)}, host ${show(hitBlocks.host)}`],
-    ["tokens hit by tier", `GPU ${show(hitTokens.gpu)}, host ${show(hitTokens.host)}`],
+    ["blocks hit by tier", showTiers(hitBlocks)],
+    ["tokens hit by tier", showTiers(hitTokens)],
     [
       "loads",
-      `${show(loads.numStarted)} of ${mib(loads.bytes)} MiB, revoked ${show(loads.numRevoked)}, peak ${show(loads.peakLoading)} at once`,
+      `${show(loads.numStarted)} of ${mib(loads.bytes)} MiB, revoked ${show(loads.numRevoked)}, declined ${show(loads.numDeclined)}, peak ${show(loads.peakLoading)} at once`,
     ],
     [
       "chunks stored",
@@ -66,7 +82,19 @@ export function formatOffload(report: OffloadReport): readonly (readonly [string
       "host evictions",
       `${show(host.numEvictions)} in ${show(host.numSlots)} slots; ${show(host.numReusedAfterEviction)} asked for again, ${show(host.meanEvictToReuseMs)} ms later in the mean`,
     ],
+    ...(storage
+      ? [
+          [
+            "storage",
+            `${show(storage.numChunks)} chunks, read ${show(storage.numPromoted)}, no room to read ${show(storage.numCutForRoom)}, not written ${show(storage.numDropped)}`,
+          ] as const,
+        ]
+      : []),
     ["leased blocks", `peak ${show(leases.peakBlocks)} of ${show(leases.maxBlocks)}`],
     ["copying", `${show(copyMs / 1000)} s of the GPU's time`],
   ];
+}
+
+function showTiers({ gpu, host, storage }: OffloadReport["hitTokens"]): string {
+  return `GPU ${show(gpu)}, host ${show(host)}, storage ${show(storage)}`;
 }

@@ -6,7 +6,8 @@ const MIB = 1 << 20;
 
 /**
  * The defaults are a laptop's GPU at about 100 GB/s and 2.5 TFLOPS that runs Llama 3.2 1B, and what WebGPU copies there:
- * about 4 GB/s through `writeBuffer`; about 3 GB/s for a copy to a staging slot and the memcpy out of it.
+ * about 4 GB/s through `writeBuffer`; about 3 GB/s for a copy to a staging slot and the memcpy out of it; about 200 MB/s out of
+ * IndexedDB.
  */
 const KINDS = {
   blockSize: count(16, "tokens in a block"),
@@ -32,6 +33,11 @@ const KINDS = {
   copyInMsPerMiB: quantity(0.25, "cost of each MiB from RAM to the GPU"),
   copyOutMsPerMiB: quantity(0.35, "cost of each MiB from the GPU to RAM"),
   mapMs: quantity(2, "from the end of a copy out until its bytes are in RAM"),
+  storageBytes: countOr("none", null, "storage below the RAM"),
+  storageOpMs: quantity(5, "cost of each read from storage and each write to it"),
+  storageReadMsPerMiB: quantity(5, "cost of each MiB from storage to RAM"),
+  storageWriteMsPerMiB: quantity(10, "cost of each MiB from RAM to storage"),
+  loadPolicy: choice(["auto", "always"], "whether what is sooner computed is loaded all the same"),
   loadAdmission: choice(["reserved", "counted", "unbounded"], "what bounds requests that load"),
   timeScale: quantity(1, "stretches the time between arrivals"),
   numRequests: countOr("all", null, "requests of the trace to replay"),

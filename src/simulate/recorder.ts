@@ -39,12 +39,12 @@ export class Recorder {
   numOutputTokens = 0;
   /** Blocks of all admitted prompts, those that their last tokens fill in part included. */
   numPromptBlocks = 0;
-  /** What prompts had on the GPU or in RAM when they first ran. */
+  /** What prompts had on the GPU, in RAM or in storage when they first ran. */
   numHitTokens = 0;
   numHitBlocks = 0;
-  /** The part of it that was loaded from RAM. */
-  numHostHitTokens = 0;
-  numHostHitBlocks = 0;
+  /** The part of it that was loaded from RAM, and the part of that which had come from storage. */
+  numExternalHitTokens = 0;
+  numStorageHitTokens = 0;
   firstArrivalMs: number | null = null;
   lastTokenMs = 0;
 
@@ -74,14 +74,14 @@ export class Recorder {
       if (live.admittedMs !== null) continue; // Admitted again after a preemption.
       live.admittedMs = nowMs;
       this.queueMs.add(nowMs - live.arrivalMs);
-      const { numPromptTokens, numCachedTokens, numExternalTokens } = live.request;
+      const { numPromptTokens, numCachedTokens, numExternalTokens, numStorageTokens } = live.request;
       assert(numCachedTokens !== null, () => `request ${requestId} was admitted without a count of cached tokens`);
       this.numPromptTokens += numPromptTokens;
       this.numPromptBlocks += ceilDiv(numPromptTokens, this.#blockSize);
       this.numHitTokens += numCachedTokens;
       this.numHitBlocks += numCachedTokens / this.#blockSize;
-      this.numHostHitTokens += numExternalTokens;
-      this.numHostHitBlocks += numExternalTokens / this.#blockSize;
+      this.numExternalHitTokens += numExternalTokens;
+      this.numStorageHitTokens += numStorageTokens;
     }
   }
 

@@ -33,7 +33,7 @@ export function makeReport(result: SimulationResult, options: SimulatorOptions, 
       numPromptTokens,
       tokenHitRate: ratio(recorder.numHitTokens, numPromptTokens),
     },
-    offload: makeOffloadReport(result),
+    offload: makeOffloadReport(result, options.blockSize),
     memory: {
       numUsableBlocks,
       pageBytes,

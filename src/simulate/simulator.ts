@@ -27,7 +27,7 @@ export interface SimulationResult {
 /**
  * Replays a trace through the real scheduler and caches on a modelled executor. Prompts exist from a request's arrival to
  * its end. A request that the scheduler refuses is counted and left out. Throws `internal` if requests are left that can
- * never go on, and `invalid_request` for a host tier that holds nothing.
+ * never go on, and `invalid_request` for a tier that holds nothing.
  */
 export function simulate(trace: readonly TraceRequest[], options: SimulatorOptions): SimulationResult {
   const clock = new VirtualClock();
@@ -35,12 +35,16 @@ export function simulate(trace: readonly TraceRequest[], options: SimulatorOptio
   const { geometry, numBlocks } = schedulerOptions;
   const { hostBytes, usePrefixCache } = options;
   const hasTier = hostBytes !== null && usePrefixCache;
-  const connector = hasTier ? makeHostTier(options, geometry, numBlocks, hostBytes, clock.now).connector : null;
+  const tier = hasTier ? makeHostTier(options, geometry, numBlocks, hostBytes, clock.now) : null;
+  const { connector = null, storage = null } = tier ?? {};
   const scheduler = new Scheduler(schedulerOptions, connector ? [connector] : []);
   const executor = new ModelledExecutor(options, geometry.pageBytes);
   const recorder = new Recorder(options.blockSize);
   const sampleTokenId = (requestId: string) => outputTokenId(Number(requestId));
-  runEvents({ clock, scheduler, connector, executor, recorder, sampleTokenId }, new TraceArrivals(trace, options));
+  runEvents(
+    { clock, scheduler, connector, storage, executor, recorder, sampleTokenId },
+    new TraceArrivals(trace, options),
+  );
   assert(!scheduler.hasUnfinished, () => `the simulation is stuck: ${describeLeft(scheduler)}`);
   scheduler.checkIntegrity();
   const { stats, numUsableBlocks } = scheduler;

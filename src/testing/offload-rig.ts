@@ -84,9 +84,10 @@ export class OffloadRig {
     this.#logits = logits;
   }
 
-  /** With empty caches on all tiers. The engines before must be at rest. */
+  /** With empty caches on all tiers. The engines before must be at rest. What a tier has is loaded, however slow this machine is. */
   engine({ landsAfterStores = false, config, numHostSlots, storage, ...options }: RigOptions = {}): RigEngine {
-    const parts = { ...this.parts, engineConfig: { ...this.parts.engineConfig, ...config } };
+    const engineConfig = { ...this.parts.engineConfig, loadPolicy: "always" as const, ...config };
+    const parts = { ...this.parts, engineConfig };
     const open = engineOver(landsAfterStores ? withSlowSteps(parts) : parts, options, storage, numHostSlots);
     const ask: RigEngine["ask"] = async (promptIds, maxTokens, options = {}) => {
       const { requestId = crypto.randomUUID(), onEvent, ...fields } = options;

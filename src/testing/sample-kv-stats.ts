@@ -29,7 +29,7 @@ export const SAMPLE_KV_STATS: KvStats = {
     lastFault: null,
   },
   tokens: { computed: 2048, gpu: 160, host: 176, storage: 192 },
-  loads: { numStarted: 11, numFailed: 12, numRevoked: 13, bytes: 1_400_000 },
+  loads: { numStarted: 11, numFailed: 12, numRevoked: 13, numDeclined: 14, bytes: 1_400_000 },
   stores: {
     numDone: 400,
     numFailed: 21,

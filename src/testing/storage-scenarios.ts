@@ -26,9 +26,6 @@ export interface SessionOptions extends Omit<RigOptions, "storage"> {
   readonly deadlines?: StorageDeadlines;
 }
 
-/** Requests wait for storage as long as it takes. */
-const PATIENT = { loadPolicy: "always" } as const;
-
 /**
  * Engines one after the other over one device, each as after a restart: empty but for storage. They run the same in Node and
  * in a worker of a browser; all that comes out is plain data.
@@ -51,7 +48,6 @@ export class StorageScenarios {
   async start({
     namespace,
     fingerprint = this.#rig.parts.kvFingerprint,
-    config,
     deadlines,
     ...options
   }: SessionOptions): Promise<void> {
@@ -62,7 +58,7 @@ export class StorageScenarios {
       namespace,
       fingerprint,
     };
-    this.#session = this.#rig.engine({ ...options, config: { ...PATIENT, ...config }, storage });
+    this.#session = this.#rig.engine({ ...options, storage });
   }
 
   /** Ends the engine as a page does that is closed: what is on its way to storage is lost. */

@@ -6,6 +6,7 @@ export class ChangeLog {
   #keys: KvKey[] = [];
   #isIndexNew = false;
   #failed = new Map<string, KvKey[]>();
+  #reads: StorageChanges["reads"][number][] = [];
 
   addKey(key: KvKey): void {
     this.#keys.push(key);
@@ -19,11 +20,16 @@ export class ChangeLog {
     for (const requestId of requestIds) this.#failed.set(requestId, [...(this.#failed.get(requestId) ?? []), key]);
   }
 
+  addRead(numChunks: number, ms: number): void {
+    this.#reads.push({ numChunks, ms });
+  }
+
   take(): StorageChanges {
-    const changes = { keys: this.#keys, isIndexNew: this.#isIndexNew, failed: this.#failed };
+    const changes = { keys: this.#keys, isIndexNew: this.#isIndexNew, failed: this.#failed, reads: this.#reads };
     this.#keys = [];
     this.#isIndexNew = false;
     this.#failed = new Map();
+    this.#reads = [];
     return changes;
   }
 }

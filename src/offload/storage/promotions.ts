@@ -34,6 +34,13 @@ export interface PromotionsOptions {
   readonly onChanged: (key: KvKey) => void;
   /** It could not be read. */
   readonly onFailed: (key: KvKey, requestIds: Iterable<string>) => void;
+  /** So many chunks were read by one op, in a time that began with the op, or with the end of the read before. */
+  readonly onRead: (numChunks: number, ms: number) => void;
+}
+
+interface Read {
+  readonly promotions: readonly Promotion[];
+  readonly startedMs: number;
 }
 
 /** Share of the host slots that promotions may hold. */
@@ -52,7 +59,8 @@ export class Promotions {
   readonly #byKey = new Map<KvKey, Promotion>();
   /** In the order in which they were asked for. */
   readonly #queue = new Set<Promotion>();
-  readonly #reads = new Map<StorageOpId, readonly Promotion[]>();
+  readonly #reads = new Map<StorageOpId, Read>();
+  #lastReadMs = Number.NEGATIVE_INFINITY;
   readonly #asks = new Map<string, Ask>();
   numStarted = 0;
   numArrived = 0;
@@ -70,9 +78,13 @@ export class Promotions {
     return this.#queue.size;
   }
 
+  get #reading(): Promotion[] {
+    return [...this.#reads.values()].flatMap(({ promotions }) => promotions);
+  }
+
   /** Slots that are to be read into. */
   get numPending(): number {
-    return [...this.#reads.values()].reduce((sum, { length }) => sum + length, this.#queue.size);
+    return this.#reading.length + this.#queue.size;
   }
 
   /** Pins, over all requests. */
@@ -144,17 +156,21 @@ export class Promotions {
 
   /** The next chunks that are to be read, in one op. */
   startRead(opId: StorageOpId, maxChunks: number): readonly SlotChunk[] {
-    const read = [...this.#queue].slice(0, maxChunks);
-    for (const promotion of read) this.#queue.delete(promotion);
-    this.#reads.set(opId, read);
-    return read.map(({ key, header, slotId }) => ({ key, header, slotId }));
+    const promotions = [...this.#queue].slice(0, maxChunks);
+    for (const promotion of promotions) this.#queue.delete(promotion);
+    this.#reads.set(opId, { promotions, startedMs: this.#options.now() });
+    return promotions.map(({ key, header, slotId }) => ({ key, header, slotId }));
   }
 
   complete(opId: StorageOpId, arrived: readonly boolean[]): void {
     const read = this.#reads.get(opId);
-    assert(read?.length === arrived.length, () => `read ${opId} has a result, but is not under way`);
+    assert(read?.promotions.length === arrived.length, () => `read ${opId} has a result, but is not under way`);
     this.#reads.delete(opId);
-    read.forEach((promotion, i) => {
+    const nowMs = this.#options.now();
+    const numArrived = arrived.filter(Boolean).length;
+    if (numArrived > 0) this.#options.onRead(numArrived, nowMs - Math.max(read.startedMs, this.#lastReadMs));
+    this.#lastReadMs = nowMs;
+    read.promotions.forEach((promotion, i) => {
       this.#end(promotion, arrived[i]);
     });
   }
@@ -247,7 +263,7 @@ export class Promotions {
 
   /** Throws `internal` unless every promotion is queued or read, with its slot, and known to those who wait for it. */
   checkIntegrity(): void {
-    const reading = [...this.#reads.values()].flat();
+    const reading = this.#reading;
     const live = [...this.#queue, ...reading].filter(({ isVoid }) => !isVoid);
     assert(
       live.length === this.#byKey.size,

@@ -68,7 +68,8 @@ export class StorageBooks implements StorageTier {
       this.#stored.delete([key]);
       this.#changes.addFailed(key, requestIds);
     };
-    this.#promotions = new Promotions({ host, numGroups, blocksPerChunk, now, onChanged, onFailed });
+    const onRead = (numChunks: number, ms: number) => this.#changes.addRead(numChunks, ms);
+    this.#promotions = new Promotions({ host, numGroups, blocksPerChunk, now, onChanged, onFailed, onRead });
   }
 
   /** Takes in what came of ops, and what happened by itself. */

@@ -141,6 +141,7 @@ test("promoted chunks come into their slots, each pinned for who asked, until th
     keys: [0, 1, 2].map(keyAt),
     isIndexNew: true,
     failed: new Map(),
+    reads: [{ numChunks: 3, ms: 0 }],
   });
   expect([tiers.manager.storage.stats.numHeldSlots, tiers.manager.stats.numPinnedSlots]).toEqual([3, 3]);
   tiers.manager.storage.release("r");
