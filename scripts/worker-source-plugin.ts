@@ -16,6 +16,7 @@ const PARTS: Readonly<Record<PartName, string>> = {
   profiler: "parts/profiler.ts",
   storage: "parts/storage.ts",
   logitStages: "parts/logit-stages.ts",
+  arc: "parts/arc.ts",
   grammar: "parts/grammar.ts",
 };
 

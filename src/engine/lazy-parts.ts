@@ -1,5 +1,6 @@
 import type { Profiler } from "../gpu/profiler";
 import type { Quantization } from "../models/quantization";
+import type { ArcPolicy } from "../offload/arc-policy";
 import type { openStorage } from "../offload/storage/open-storage";
 import type { StorageConnection } from "../offload/storage/storage-connection";
 import type { PartName } from "../protocol/messages";
@@ -15,6 +16,7 @@ export interface LazyParts {
   readonly quantization: Quantization;
   readonly storage: StoragePart;
   readonly logitStages: typeof LogitStages;
+  readonly arc: typeof ArcPolicy;
   readonly grammar: (vocabulary: Vocabulary) => Promise<Grammars>;
   readonly profiler: { readonly Profiler: typeof Profiler; readonly drawStep: typeof drawStep };
 }

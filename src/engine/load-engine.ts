@@ -122,7 +122,9 @@ async function loadOnDevice(
   const warnings = typeof part === "string" ? [`KV is not kept beyond the page: ${part}`] : [];
   const storage = part && typeof part !== "string" ? { ...part, namespace, fingerprint } : null;
   const now = () => performance.now();
-  const offload = hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, now, storage);
+  const evictionPolicy = engineConfig.hostEvictionPolicy === "arc" ? await context.loadPart("arc") : "lru";
+  const offload =
+    hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, now, storage, evictionPolicy);
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
   const eosTokenIds = [...new Set([...config.eosTokenIds, ...endOfTurn])];
   context.onProgress({ phase: "ready", loaded: layout.bytes, total: layout.bytes });

@@ -1,5 +1,5 @@
 import type { KvGeometry } from "../kv/geometry";
-import { HostManager } from "../offload/host-manager";
+import { HostManager, type HostManagerOptions } from "../offload/host-manager";
 import { defaultHostBytes, HostMemory } from "../offload/host-memory";
 import { OffloadConnector } from "../offload/offload-connector";
 import { makeOffloadPolicy } from "../offload/offload-policy";
@@ -49,10 +49,11 @@ export function makeOffload(
   engineConfig: EngineConfig,
   now: () => number,
   storageParts: StorageParts | null = null,
+  evictionPolicy: HostManagerOptions["evictionPolicy"] = "lru",
 ): Offload {
   const host = new HostManager({
     numSlots: memory.numSlots,
-    evictionPolicy: engineConfig.hostEvictionPolicy,
+    evictionPolicy,
     storeThreshold: engineConfig.storeThreshold,
     reserveSlot: (slotId) => memory.reserve(slotId),
     now,

@@ -1,6 +1,6 @@
 import type { KvKey } from "../kv/chunk";
 import { assert } from "../util/errors";
-import { ArcPolicy } from "./arc-policy";
+import type { ArcPolicy } from "./arc-policy";
 import { EvictedKeys } from "./evicted-keys";
 import type { EvictionPolicy } from "./eviction-policy";
 import { LruPolicy } from "./lru-policy";
@@ -19,7 +19,8 @@ import { StoreEpoch } from "./store-epoch";
 export interface HostManagerOptions {
   /** Chunks that the tier holds at most. */
   readonly numSlots: number;
-  readonly evictionPolicy: "lru" | "arc";
+  /** The class of the other one, so that nobody has its code who does not want it. */
+  readonly evictionPolicy: "lru" | typeof ArcPolicy;
   /** A chunk is stored from its so-manieth sighting on; 0 and 1: always. */
   readonly storeThreshold: number;
   /** Chunks whose sightings are counted; 64,000 unless given. */
@@ -59,7 +60,7 @@ export class HostManager implements OffloadManager {
   constructor(options: HostManagerOptions) {
     const { numSlots, evictionPolicy, storeThreshold, maxTrackedKeys, reserveSlot, now } = options;
     this.#slots = new SlotTable(numSlots, reserveSlot);
-    this.#policy = evictionPolicy === "lru" ? new LruPolicy() : new ArcPolicy(() => this.#slots.numSlots);
+    this.#policy = evictionPolicy === "lru" ? new LruPolicy() : new evictionPolicy(() => this.#slots.numSlots);
     this.#filter = storeThreshold > 1 ? new ReuseFilter(storeThreshold, maxTrackedKeys) : null;
     this.#evictedKeys = new EvictedKeys(now);
     this.#recordsEvents = options.recordsEvents ?? false;

@@ -9,7 +9,8 @@ interface ModelSlot {
   numReaders: number;
 }
 
-export type HostModelOptions = Pick<HostManagerOptions, "numSlots" | "evictionPolicy" | "storeThreshold"> & {
+export type HostModelOptions = Pick<HostManagerOptions, "numSlots" | "storeThreshold"> & {
+  readonly evictionPolicy: "lru" | "arc";
   readonly maxTrackedKeys: number;
   /** Slots that there is memory for. */
   readonly numReservable: number;

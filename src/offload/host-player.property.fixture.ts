@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect } from "vitest";
+import { ArcPolicy } from "./arc-policy";
 import { HostManager } from "./host-manager";
 import { HostModel, type HostModelOptions } from "./host-model.property.fixture";
 
@@ -74,7 +75,13 @@ export class HostPlayer {
     this.#model = new HostModel(options);
     this.#count = count;
     const reserveSlot = (slotId: number) => slotId < options.numReservable;
-    this.#manager = new HostManager({ ...options, reserveSlot, now: () => 0, recordsEvents: true });
+    this.#manager = new HostManager({
+      ...options,
+      evictionPolicy: options.evictionPolicy === "arc" ? ArcPolicy : "lru",
+      reserveSlot,
+      now: () => 0,
+      recordsEvents: true,
+    });
   }
 
   play(operations: readonly Operation[]): void {

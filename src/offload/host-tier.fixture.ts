@@ -1,4 +1,5 @@
 import { afterEach } from "vitest";
+import { ArcPolicy } from "./arc-policy";
 import { HostManager, type HostManagerOptions } from "./host-manager";
 
 const tiers: HostTier[] = [];
@@ -11,6 +12,10 @@ afterEach(() => {
  * A host manager as tests drive it. Keys are single letters: "abc" are three of them, the head of a prefix first. Its
  * books are checked after the test. 4 slots, LRU, no filter and no end of memory unless told otherwise.
  */
+export interface HostTierOptions extends Partial<Omit<HostManagerOptions, "evictionPolicy">> {
+  readonly evictionPolicy?: "lru" | "arc";
+}
+
 export class HostTier {
   readonly manager: HostManager;
   nowMs = 0;
@@ -19,11 +24,11 @@ export class HostTier {
   #numPending = 0;
   #numReaders = 0;
 
-  constructor(options: Partial<HostManagerOptions> = {}) {
+  constructor({ evictionPolicy = "lru", ...options }: HostTierOptions = {}) {
     this.manager = new HostManager({
       recordsEvents: true,
       numSlots: 4,
-      evictionPolicy: "lru",
+      evictionPolicy: evictionPolicy === "arc" ? ArcPolicy : "lru",
       storeThreshold: 0,
       reserveSlot: () => true,
       now: () => this.nowMs,

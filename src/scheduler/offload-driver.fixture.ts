@@ -1,5 +1,6 @@
 import { afterEach } from "vitest";
 import { geometryWithWindows } from "../kv/geometry.fixture";
+import { ArcPolicy } from "../offload/arc-policy";
 import type { Connector } from "../offload/connector";
 import { HostManager } from "../offload/host-manager";
 import { OffloadConnector, type OffloadConnectorOptions } from "../offload/offload-connector";
@@ -127,7 +128,13 @@ export class OffloadDriver {
       expectedOf: (requestId) => this.#expected.get(requestId)!,
     });
     this.transfers = new ShadowTransfers(geometry, this.#runner);
-    const host = new HostManager({ numSlots, evictionPolicy, storeThreshold, reserveSlot: () => true, now });
+    const host = new HostManager({
+      numSlots,
+      evictionPolicy: evictionPolicy === "arc" ? ArcPolicy : "lru",
+      storeThreshold,
+      reserveSlot: () => true,
+      now,
+    });
     if (storage) {
       const {
         isOpened = true,

@@ -1,3 +1,4 @@
+import { ArcPolicy } from "../offload/arc-policy";
 import { HostManager } from "../offload/host-manager";
 import { OffloadConnector } from "../offload/offload-connector";
 import { makeOffloadPolicy } from "../offload/offload-policy";
@@ -90,7 +91,13 @@ export class OffloadPlayer {
     const expectedOf = (requestId: string) => this.#watched(requestId).expected;
     this.#runner = new ShadowRunner({ geometry, numBlocks, maxNumRunning, expectedOf });
     this.#transfers = new ShadowTransfers(geometry, this.#runner);
-    const host = new HostManager({ numSlots, evictionPolicy, storeThreshold, reserveSlot: () => true, now });
+    const host = new HostManager({
+      numSlots,
+      evictionPolicy: evictionPolicy === "arc" ? ArcPolicy : "lru",
+      storeThreshold,
+      reserveSlot: () => true,
+      now,
+    });
     this.#stores = storage?.run.storage.stores ?? ["all"];
     this.#storage =
       storage && new StoragePlayer(host, this.#transfers, geometry, storage.run.storage, storage.events, now);

@@ -166,23 +166,11 @@ class BoundedInterpreter extends OpenInterpreter {
   }
 }
 
-/** As Python's `str` writes a value; within others, its `repr`. */
-function pythonText({ type, value }: Value, isWithin = false): string {
-  if (value instanceof Map) {
-    const members = [...value].map(([key, member]) => `${quoted(key)}: ${pythonText(member, true)}`);
-    return `{${members.join(", ")}}`;
-  }
-  if (Array.isArray(value)) return `[${value.map((member) => pythonText(member, true)).join(", ")}]`;
-  if (type === "StringValue") return isWithin ? quoted(String(value)) : String(value);
-  if (type === "NullValue") return "None";
-  if (type === "BooleanValue") return value ? "True" : "False";
-  return type === "FloatValue" && Number.isInteger(value) ? `${value}.0` : String(value ?? "");
-}
-
-function quoted(content: string): string {
-  const quote = content.includes("'") && !content.includes('"') ? '"' : "'";
-  const inner = content.replace(/[\\\n\r\t]/g, (char) => JSON.stringify(char).slice(1, -1));
-  return quote + (quote === "'" ? inner.replaceAll("'", "\\'") : inner) + quote;
+/** As Python writes it, but for what is within lists and objects: that is JSON here. */
+function pythonText(value: Value): string {
+  if (value.type === "NullValue") return "None";
+  const content = String(value);
+  return value.type === "BooleanValue" ? content[0].toUpperCase() + content.slice(1) : content;
 }
 
 function repeated(content: string, count: number): string {

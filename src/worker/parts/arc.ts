@@ -1,0 +1,1 @@
+export { ArcPolicy as arc } from "../../offload/arc-policy";
