@@ -104,6 +104,23 @@ test("RAM that holds no chunk is refused", () => {
   expect(() => run(RETURN, { hostBytes: 2 ** 19 - 1 })).toThrow(expect.objectContaining(expected));
 });
 
+test("storage that holds no chunk is refused", () => {
+  const message = "storageBytes must hold a chunk of 524288 bytes, not 1.";
+  const expected = { code: "invalid_request", message, data: { param: "storageBytes" } };
+  expect(() => run(RETURN, { storageBytes: 1 })).toThrow(expect.objectContaining(expected));
+});
+
+test("what RAM is too small for comes back from storage", () => {
+  const report = run(RETURN, { hostBytes: 6 * 2 ** 19, storageBytes: 2 ** 26 });
+  expect(report.offload).toMatchObject({
+    hitTokens: { gpu: 0, host: 0, storage: 32 },
+    storage: { numPromoted: 2, numCutForRoom: 0 },
+  });
+  expect(formatReport(report)).toContain(
+    "storage                   11 chunks, read 2, no room to read 0, not written 0",
+  );
+});
+
 test("the report for a reader", () => {
   const lines = formatReport(run(RETURN, { maxInFlightSteps: 1 })).split("\n");
   const start = lines.findIndex((line) => line.startsWith("blocks hit by tier"));
