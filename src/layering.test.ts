@@ -16,7 +16,17 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   protocol: { values: [] },
   // Beyond the engine: its lazy parts, and what it shares with them.
   worker: {
-    values: ["protocol", "engine", "runner", "models", "kernels", "gpu", "offload/storage", "sampling/grammar"],
+    values: [
+      "protocol",
+      "engine",
+      "runner",
+      "models",
+      "kernels",
+      "gpu",
+      "offload/arc-policy",
+      "offload/storage",
+      "sampling/grammar",
+    ],
   },
   engine: {
     values: [

@@ -250,7 +250,7 @@ export class Engine {
     const { output, result } = completion;
     for (const update of this.#parts.scheduler.update(output, result)) {
       const live = this.#live.get(update.requestId);
-      assert(live, () => `an update for request ${update.requestId}, which is not live`);
+      assert(live, () => `an update for ${update.requestId}, which is not live`);
       this.#guard(live, () => this.#emitUpdate(live, update));
     }
   }
@@ -368,7 +368,7 @@ export class Engine {
     const numPending = scheduler.numInFlightSteps + this.#numTransfers + this.#numNotReady;
     if (numPending + scheduler.numDeferred > 0) return;
     if (this.#storage?.books.hasWork) return;
-    assert(!scheduler.hasUnfinished, "requests wait, but nothing runs and nothing can be scheduled");
+    assert(!scheduler.hasUnfinished, "requests wait for nothing");
     scheduler.checkIntegrity();
   }
 

@@ -9,7 +9,7 @@ import {
   MAX_LOGPROBS,
   type SamplingParams,
 } from "../sampling/sampling-params";
-import { CairnError } from "../util/errors";
+import { assert } from "../util/errors";
 import { ceilDiv } from "../util/math";
 import { commonModule } from "./modules";
 
@@ -47,9 +47,7 @@ export function packSamplingRow(params: SamplingParams): Uint32Array<ArrayBuffer
 
 /** Params of the kernels over logits. `numLogits`: of a row, the vocabulary. `logitsStride`: f32 values from row to row, a multiple of 4. */
 export function packLogitParams(numLogits: number, logitsStride: number, offset: number): Uint32Array<ArrayBuffer> {
-  if (numLogits < 1 || logitsStride < numLogits || logitsStride % 4 !== 0) {
-    const message = `rows of ${numLogits} logits cannot be ${logitsStride} apart: the stride is a multiple of 4`;
-    throw new CairnError("internal", message, { numLogits, logitsStride });
-  }
+  const isRight = numLogits > 0 && logitsStride >= numLogits && logitsStride % 4 === 0;
+  assert(isRight, () => `rows of ${numLogits} logits, ${logitsStride} apart`);
   return packParams([u32(numLogits), u32(logitsStride), u32(offset)]);
 }

@@ -115,7 +115,7 @@ export class GpuModelRunner {
     if (this.#failure) return failTransfers(step);
     const { transfers } = this.#parts;
     if (transfers) return transfers.submit(step);
-    assert(step.stores.length + step.loads.length === 0, "A step has transfers, but nothing is offloaded");
+    assert(step.stores.length + step.loads.length === 0, "transfers, but no offload");
     return [];
   }
 

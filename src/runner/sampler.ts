@@ -109,7 +109,7 @@ export class Sampler {
   }
 
   get #stages(): LogitStages {
-    assert(this.#logitStages, "a request needs logit stages that are not there");
+    assert(this.#logitStages, "no logit stages");
     return this.#logitStages;
   }
 }

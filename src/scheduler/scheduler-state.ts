@@ -98,7 +98,7 @@ export class SchedulerState {
     const evicted = this.kvCache.nextEvicted(this.kvCache.numNewBlocks(request, numTokens));
     const newBlocks = this.kvCache.allocateSlots(request, numTokens);
     this.connectors.offerEvicted(evicted);
-    assert(newBlocks, () => `request ${request.requestId} is scheduled without the blocks for ${numTokens} tokens`);
+    assert(newBlocks, () => `no blocks for ${numTokens} tokens of ${request.requestId}`);
     plan.add(request, numTokens, newBlocks);
     this.kvCache.publish(request);
   }
@@ -213,7 +213,10 @@ export class SchedulerState {
     const withRow = Array.from([...this.running, ...this.loading], ({ row }) => row!);
     this.rows.checkIntegrity(withRow);
     const holders = [...withRow, ...this.rows.leaving].sort();
-    assert(`${holders}` === `${this.kvCache.rows.sort()}`, () => `rows ${holders} are held, others have block tables`);
+    assert(
+      `${holders}` === `${this.kvCache.rows.sort()}`,
+      () => `rows ${holders} are held, not those with block tables`,
+    );
     const numQueued = this.waiting.length + this.loading.length + this.running.length;
     assert(this.requests.size === numQueued, "a request is in no queue, or in two");
     assert(this.loads.size === this.loading.length, "a load is nobody's");

@@ -188,7 +188,7 @@ export class Scheduler {
   #followLoad({ requestId, arrived, state }: LoadProgress): void {
     const request = this.#state.requests.get(requestId);
     const load = request && this.#state.loads.get(request);
-    assert(load, () => `request ${requestId} does not load, but what it loads has come`);
+    assert(load, () => `${requestId} does not load, but its load has come`);
     this.#state.stats.numRequestsVisited += 1;
     this.#state.kvCache.publishLoaded(request, arrived);
     if (state === "failed") this.#state.unload(request);

@@ -52,12 +52,12 @@ class BoundedInterpreter extends OpenInterpreter {
   /** Python's generators, which are no JSON, and texts that are safe in HTML: what joins them is escaped. */
   readonly #generators = new WeakSet<Value>();
   readonly #safe = new WeakSet<Value>();
-  /** What the two sides of an operator were last. */
-  readonly #sides = new WeakMap<object, Value | null>();
   #numSteps = 0;
   #depth = 0;
 
   override evaluate(statement: Statement, environment: Environment): Value {
+    const { ready } = Object(statement) as Partial<Ready>;
+    if (ready) return ready;
     if (statement) this.#learnParts(statement as unknown as Node);
     if (++this.#depth > MAX_DEPTH) throw new Error(`it is nested more than ${MAX_DEPTH} deep`);
     try {
@@ -66,7 +66,6 @@ class BoundedInterpreter extends OpenInterpreter {
       if (value.type === "TupleValue") value.type = "ArrayValue";
       if (value.value instanceof Map) Object.assign(value.value, NO_TEXT);
       const known = value.type === "UndefinedValue" && this.#iterables.has(statement!) ? emptyList() : value;
-      if (this.#sides.has(statement!)) this.#sides.set(statement!, known);
       this.#charge(statement ?? {}, known);
       return known;
     } finally {
@@ -88,60 +87,47 @@ class BoundedInterpreter extends OpenInterpreter {
       ? this.#choose(operand, filter, environment)
       : super.applyFilter(operand, filter, environment);
     if (makesGenerator) this.#generators.add(result);
-    if (name !== "safe") return result;
-    const marked = text(String(result.value));
-    this.#safe.add(marked);
-    return marked;
+    return name === "safe" ? this.#mark(text(String(result.value)), true) : result;
   }
 
   /** As Python has it, where the library has not. */
   override evaluateBinaryExpression(node: Node, environment: Environment): Value {
     const operator = node.operator!.value;
-    this.#sides.set(node.left!, null);
-    this.#sides.set(node.right!, null);
-    const sides = () => [this.#sides.get(node.left!)!, this.#sides.get(node.right!)!] as const;
-    let value: Value;
-    try {
-      value = super.evaluateBinaryExpression(node, environment);
-    } catch (thrown) {
-      const [left, right] = sides();
-      if (!left || !right) throw thrown;
-      if (operator === "~") value = text("");
-      else if (operator === "*" && left.type === "StringValue" && right.type === "IntegerValue") {
-        return text(repeated(String(left.value), Number(right.value)));
-      } else throw thrown;
+    if (!"+~*".includes(operator)) return super.evaluateBinaryExpression(node, environment);
+    const [left, right] = [node.left, node.right].map((side) => this.evaluate(side as Statement, environment));
+    const isText = left.type === "StringValue";
+    if (isText && operator === "*") return text(String(left.value).repeat(Math.max(0, Number(right.value))));
+    if (operator !== "~" && !(isText && operator === "+" && right.type === left.type)) {
+      return super.evaluateBinaryExpression({ ...node, left: { ready: left }, right: { ready: right } }, environment);
     }
-    if (operator !== "~" && (operator !== "+" || value.type !== "StringValue")) return value;
-    const [left, right] = sides();
     const isSafe = this.#safe.has(left) || this.#safe.has(right);
-    if (!isSafe && operator === "+") return value;
-    const parts = [left, right].map((side) =>
-      isSafe && !this.#safe.has(side) ? escaped(pythonText(side)) : pythonText(side),
-    );
-    value = text(parts.join(""));
-    if (isSafe) this.#safe.add(value);
-    return value;
+    const write = (side: Value) => (isSafe && !this.#safe.has(side) ? escaped(pythonText(side)) : pythonText(side));
+    return this.#mark(text(write(left) + write(right)), isSafe);
   }
 
   override evaluateMemberExpression(node: Node, environment: Environment): Value {
-    this.#sides.set(node.object!, null);
+    const object = this.evaluate(node.object as Statement, environment);
+    // A method goes before a key.
+    const method = object.type === "ObjectValue" && !node.computed && object.builtins.get(node.property!.value);
+    if (method) return method;
     try {
-      const value = super.evaluateMemberExpression(node, environment);
-      const owner = this.#sides.get(node.object!);
-      // A method goes before a key.
-      const isMethod = owner?.type === "ObjectValue" && !node.computed && DICT_METHODS.includes(node.property!.value);
-      return isMethod ? (owner.builtins.get(node.property!.value) ?? value) : value;
+      return super.evaluateMemberExpression({ ...node, object: { ready: object } }, environment);
     } catch (thrown) {
       if (/^Cannot access property/.test(reasonOf(thrown))) return super.evaluate(undefined, environment);
       throw thrown;
     }
   }
 
+  #mark(value: Value, isSafe: boolean): Value {
+    if (isSafe) this.#safe.add(value);
+    return value;
+  }
+
   #choose(operand: Value, { callee, args = [], value: name }: FilterNode, environment: Environment): Value {
     const [test, other] = args.map((node) => this.evaluate(node as Statement, environment));
     const tests = environment.tests as unknown as Map<string, (value: Value, other?: Value) => boolean>;
     const holds = test ? tests.get(String(test.value)) : (value: Value) => value.__bool__().value;
-    if (!holds || !Array.isArray(operand.value)) throw new Error(`it cannot ${callee?.value ?? name} that`);
+    if (!holds || !Array.isArray(operand.value)) throw new Error("no such test");
     const isWanted = (callee?.value ?? name) === "select";
     return listOf(operand.value.filter((value: Value) => holds(value, other) === isWanted));
   }
@@ -173,11 +159,6 @@ function pythonText(value: Value): string {
   return value.type === "BooleanValue" ? content[0].toUpperCase() + content.slice(1) : content;
 }
 
-function repeated(content: string, count: number): string {
-  if (content.length * count > MAX_SIZE) throw new Error(`it makes a text larger than ${MAX_SIZE}`);
-  return content.repeat(Math.max(0, count));
-}
-
 function emptyList(): Value {
   return new Environment().set("", []);
 }
@@ -190,8 +171,6 @@ function text(value: string): Value {
   return new Environment().set("", value);
 }
 
-const DICT_METHODS = ["get", "items", "keys", "values"];
-
 /** Where Python ends a line, control characters aside that no text has. */
 const LINE_ENDS = /\r\n?|[\v\f\u0085\u2028\u2029]/g;
 
@@ -200,6 +179,11 @@ const escaped = (content: string) => content.replace(/[&<>"']/g, (char) => `&${E
 
 /** For the maps within objects: the interpreter would write "[object Map]" where an object is added to a text. They equal no text. */
 const NO_TEXT = { toString: null, valueOf: Symbol };
+
+/** In the place of a node: it was evaluated. */
+interface Ready {
+  readonly ready: Value;
+}
 
 /** What is read here of the nodes of a parsed template. */
 interface Node {

@@ -206,7 +206,7 @@ describe("EngineService", () => {
       const service = serviceOf({ gpu: {}, load: async () => new FakeEngine() });
       await expect(call(service)).rejects.toMatchObject({
         code: "internal",
-        message: expect.stringContaining("before the engine was initialized"),
+        message: expect.stringContaining("not initialized"),
       });
     });
 

@@ -70,7 +70,7 @@ export class EngineService<Device> implements EngineWorkerApi {
     cancel: MessagePort | null,
     partSource: PartSource | null,
   ): Promise<EngineInfo> {
-    assert(!this.#engine, "the engine was initialized twice");
+    assert(!this.#engine, "initialized twice");
     this.#engine = this.#begin(cancel, async (gpu, signal) => {
       const context = { gpu, onProgress: onProgress ?? (() => {}), signal, partSource };
       const engine = await this.#options.load(init, context);
@@ -124,7 +124,7 @@ export class EngineService<Device> implements EngineWorkerApi {
   async #ready(): Promise<ServedEngine> {
     const engine = await this.#engine;
     if (this.#isDisposed) throw new CairnError("disposed", "The engine was disposed.");
-    assert(engine, "a call came before the engine was initialized");
+    assert(engine, "not initialized");
     return engine;
   }
 
