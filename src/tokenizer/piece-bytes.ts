@@ -1,3 +1,4 @@
+import { CHAR_OF_BYTE } from "../util/byte-level";
 import type { PieceRules } from "./piece-rules";
 
 const UTF8 = new TextEncoder();
@@ -33,17 +34,4 @@ function byteLevelBytes(text: string): Uint8Array | null {
   return bytes;
 }
 
-/**
- * The alphabet of byte-level BPE: a byte that is a printable Latin-1 character stands for itself, the others are
- * numbered from U+0100 on in byte order.
- */
-const BYTE_OF_CHAR: ReadonlyMap<number, number> = byteLevelAlphabet();
-
-function byteLevelAlphabet(): Map<number, number> {
-  const isPrintable = (byte: number) =>
-    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
-  const byteOfChar = new Map<number, number>();
-  let nextChar = 0x100;
-  for (let byte = 0; byte < 256; byte++) byteOfChar.set(isPrintable(byte) ? byte : nextChar++, byte);
-  return byteOfChar;
-}
+const BYTE_OF_CHAR: ReadonlyMap<number, number> = new Map(CHAR_OF_BYTE.map((char, byte) => [char, byte]));

@@ -1,3 +1,5 @@
+import { CHAR_OF_BYTE } from "../../util/byte-level";
+
 /** A model's tokens as grammars see them. */
 export interface Vocabulary {
   /** Ids of the model; ids beyond the tokenizer's have no token. */
@@ -68,15 +70,4 @@ export class SpecialTokens {
 
 function byteLevel(bytes: Uint8Array): string {
   return String.fromCharCode(...Array.from(bytes, (byte) => CHAR_OF_BYTE[byte]));
-}
-
-/** A byte that is a printable Latin-1 character stands for itself, the others are numbered from U+0100 on in byte order. */
-const CHAR_OF_BYTE: readonly number[] = byteLevelAlphabet();
-
-function byteLevelAlphabet(): number[] {
-  let next = 0x100;
-  return Array.from({ length: 256 }, (_, byte) => {
-    const isPrintable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-    return isPrintable ? byte : next++;
-  });
 }
