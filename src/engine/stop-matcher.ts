@@ -1,3 +1,5 @@
+import { partialMatchLength } from "../util/partial-match";
+
 interface Match {
   readonly start: number;
   readonly end: number;
@@ -33,7 +35,7 @@ export class StopMatcher {
       this.#held = "";
       return text.slice(0, match.start);
     }
-    const safeLength = text.length - this.#numHeldChars(text);
+    const safeLength = text.length - partialMatchLength(text, this.#stops);
     this.#held = text.slice(safeLength);
     return text.slice(0, safeLength);
   }
@@ -54,15 +56,5 @@ export class StopMatcher {
       if (!first || end < first.end || (end === first.end && start < first.start)) first = { start, end };
     }
     return first;
-  }
-
-  /** Length of the longest suffix of `text` that begins a stop string. */
-  #numHeldChars(text: string): number {
-    const longestStop = Math.max(0, ...this.#stops.map((stop) => stop.length));
-    for (let length = Math.min(text.length, longestStop - 1); length > 0; length--) {
-      const suffix = text.slice(text.length - length);
-      if (this.#stops.some((stop) => stop.startsWith(suffix))) return length;
-    }
-    return 0;
   }
 }

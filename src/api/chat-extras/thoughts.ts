@@ -1,3 +1,5 @@
+import { partialMatchLength } from "../../util/partial-match";
+
 const BEGIN = "<think>";
 const END = "</think>";
 
@@ -53,7 +55,7 @@ export class Thoughts {
   #think(): string {
     if (!this.#hasThought) this.#held = this.#held.replace(/^\n+/, "");
     const end = this.#held.indexOf(END);
-    const upTo = end < 0 ? this.#held.length - tagLengthAtEnd(this.#held, [END]) : end;
+    const upTo = end < 0 ? this.#held.length - partialMatchLength(this.#held, [END]) : end;
     const reasoning = this.#take(this.#held.slice(0, upTo).replace(/\n+$/, "").length);
     if (reasoning !== "") this.#hasThought = true;
     if (end >= 0) {
@@ -73,14 +75,4 @@ export class Thoughts {
     this.#held = this.#held.slice(length);
     return taken;
   }
-}
-
-/** Length of the longest end of the text with which one of the tags may begin; 0 where there is none. */
-export function tagLengthAtEnd(text: string, tags: readonly string[]): number {
-  const longest = Math.max(0, ...tags.map((tag) => tag.length - 1));
-  for (let length = Math.min(longest, text.length); length > 0; length--) {
-    const end = text.slice(-length);
-    if (tags.some((tag) => tag.length > length && tag.startsWith(end))) return length;
-  }
-  return 0;
 }

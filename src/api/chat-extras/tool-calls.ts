@@ -1,8 +1,8 @@
+import { partialMatchLength } from "../../util/partial-match";
 import { type CallPiece, type CallPieceOptions, CallPieces } from "./call-pieces";
 import { CallReader } from "./call-reader";
 import type { CallSyntax } from "./call-syntax";
 import { isSpace } from "./json-value";
-import { tagLengthAtEnd } from "./thoughts";
 
 export interface ToolCallOptions extends CallPieceOptions {
   readonly syntax: CallSyntax;
@@ -72,7 +72,7 @@ export class ToolCalls {
     }
     const { at, tag } = firstOf(this.#rest, this.#tags);
     if (tag === null) {
-      this.#pieces.say(this.#consume(this.#rest.length - tagLengthAtEnd(this.#rest, this.#tags)));
+      this.#pieces.say(this.#consume(this.#rest.length - partialMatchLength(this.#rest, this.#tags)));
       return false;
     }
     this.#pieces.say(this.#consume(at));
