@@ -3,6 +3,7 @@ import type { CairnEngine } from "./cairn-engine";
 import type { CompletionStream } from "./completion-stream";
 import type { RequestOptions } from "./completions";
 import type { ChatCompletionParams, CompletionParams } from "./openai-types";
+import { modelNotFound } from "./validate-body";
 
 /** What the answers come from. */
 export type ServedEngine = Pick<CairnEngine, "info" | "chat" | "completions" | "models">;
@@ -118,9 +119,7 @@ async function retrieveModel(engine: ServedEngine, request: Request): Promise<Re
   const model = models.data.find(({ id }) => path.endsWith(`/models/${id}`));
   if (model) return jsonResponse(model);
   const id = path.replace(/^.*?\/models\//, "");
-  const { modelId } = engine.info;
-  const data = { model: id, available: [modelId] };
-  throw failure("model_not_found", `The model "${id}" is not loaded; "${modelId}" is.`, data);
+  throw modelNotFound(id, engine.info.modelId);
 }
 
 /** Server-sent events, each made when the reader asks for it. An error is one event, and the last. */

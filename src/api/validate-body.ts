@@ -103,6 +103,11 @@ export function validatePrompt(value: unknown, param = "prompt"): PromptInput {
   return { kind: "tokens", tokenIds: value.map((id, index) => anInteger(0)(id, `${param}[${index}]`)) };
 }
 
+export function modelNotFound(model: string, modelId: string): CairnError {
+  const message = `The model "${model}" is not loaded; "${modelId}" is.`;
+  return new CairnError("model_not_found", message, { model, available: [modelId] });
+}
+
 function validateGeneration(
   body: Fields,
   modelId: string,
@@ -113,10 +118,7 @@ function validateGeneration(
   }: Omit<ChatRequest, "input"> & { readonly maxTokens: number | null; readonly numLogprobs: number | null },
 ): ValidBody {
   const model = optional(body, "model", aString);
-  if (model !== null && model !== modelId) {
-    const message = `The model "${model}" is not loaded; "${modelId}" is.`;
-    throw new CairnError("model_not_found", message, { model, available: [modelId] });
-  }
+  if (model !== null && model !== modelId) throw modelNotFound(model, modelId);
   const stream = optional(body, "stream", aBoolean) ?? false;
   const returnTokenIds = optional(body, "return_token_ids", aBoolean) ?? false;
   if (returnTokenIds && inputs.length > 1) throw invalid("return_token_ids", "false where there are several prompts");
