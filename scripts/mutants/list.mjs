@@ -682,7 +682,7 @@ export const MUTANTS = [
   {
     name: "a text that begins in thoughts has the other grammar",
     file: "src/engine/engine.ts",
-    find: "thinkingGrammar && endsInThoughts(tokenizer, promptTokenIds) ? thinkingGrammar : grammar",
+    find: "thinkingGrammar && live.isThinking ? thinkingGrammar : grammar",
     replace: "grammar",
     testFile: "src/engine/constrain.test.ts",
     test: "a prompt that ends in thoughts has the grammar for that",

@@ -13,6 +13,8 @@ export interface LiveRequest {
   readonly request: Request;
   readonly sink: GenerateSink;
   readonly output: OutputProcessor;
+  /** Its text begins within the model's thoughts. */
+  readonly isThinking: boolean;
   /** Null where the text may be anything, and until it is made. */
   constraint: Constraint | null;
 }

@@ -143,7 +143,8 @@ export class Engine {
     const decoder = new IncrementalDecoder(tokenizer, prepared.promptTokenIds, keepSpecialTokens);
     const logprobs = prepared.sampling.numLogprobs === null ? null : new TextLogprobs(tokenizer);
     const output = new OutputProcessor(decoder, stop, logprobs, arrivalMs);
-    return { request: prepared, sink, output, constraint: null };
+    const isThinking = endsInThoughts(tokenizer, prepared.promptTokenIds);
+    return { request: prepared, sink, output, isThinking, constraint: null };
   }
 
   #command(command: Command): void {
@@ -205,10 +206,9 @@ export class Engine {
 
   /** What a request needs before it begins; null where all is there. */
   #makeReady(live: LiveRequest, { grammar, thinkingGrammar }: GenerateRequest): Promise<void> | null {
-    const { runner, constrain, tokenizer } = this.#parts;
-    const { sampling, promptTokenIds } = live.request;
-    const preparing = runner.prepare?.(sampling) ?? null;
-    const format = thinkingGrammar && endsInThoughts(tokenizer, promptTokenIds) ? thinkingGrammar : grammar;
+    const { runner, constrain } = this.#parts;
+    const preparing = runner.prepare?.(live.request.sampling) ?? null;
+    const format = thinkingGrammar && live.isThinking ? thinkingGrammar : grammar;
     if (!format) return preparing;
     return (async () => {
       await preparing;
@@ -280,9 +280,8 @@ export class Engine {
       const { live } = command;
       this.#guard(live, () => {
         this.#parts.scheduler.addRequest(live.request);
-        const { promptTokenIds } = live.request;
-        const isThinking = endsInThoughts(this.#parts.tokenizer, promptTokenIds);
-        live.sink({ kind: "started", promptTokenIds, ...(isThinking && { isThinking }) });
+        const { isThinking, request, sink } = live;
+        sink({ kind: "started", promptTokenIds: request.promptTokenIds, ...(isThinking && { isThinking }) });
       });
     } else if (command.kind === "prefetch") {
       this.#startPrefetch(command.request, command.prefetch);
