@@ -26,7 +26,7 @@ interface Copies {
 
 function makeEngine(copies: Copies) {
   const memory = new HostMemory({ chunkBytes: geometry.pageBytes, maxBytes: 16 * geometry.pageBytes });
-  const offload = makeOffload(memory, geometry, NUM_BLOCKS, DEFAULT_ENGINE_CONFIG, () => performance.now());
+  const offload = makeOffload(memory, geometry, NUM_BLOCKS, DEFAULT_ENGINE_CONFIG, "lru", () => performance.now());
   const scheduler = makeScheduler({ geometry, numBlocks: NUM_BLOCKS }, [offload.connector]);
   const ids = [id("a"), EOS];
   const scripted = new ScriptedRunner({ r1: ids, r2: ids });

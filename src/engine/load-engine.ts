@@ -124,7 +124,7 @@ async function loadOnDevice(
   const now = () => performance.now();
   const evictionPolicy = engineConfig.hostEvictionPolicy === "arc" ? await context.loadPart("arc") : "lru";
   const offload =
-    hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, now, storage, evictionPolicy);
+    hostMemory && makeOffload(hostMemory, geometry, numBlocks, engineConfig, evictionPolicy, now, storage);
   const endOfTurn = chatTemplate ? endOfTurnIds(tokenizer, chatTemplate) : [];
   const eosTokenIds = [...new Set([...config.eosTokenIds, ...endOfTurn])];
   context.onProgress({ phase: "ready", loaded: layout.bytes, total: layout.bytes });

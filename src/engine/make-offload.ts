@@ -47,9 +47,9 @@ export function makeOffload(
   geometry: KvGeometry,
   numBlocks: number,
   engineConfig: EngineConfig,
+  evictionPolicy: HostManagerOptions["evictionPolicy"],
   now: () => number,
   storageParts: StorageParts | null = null,
-  evictionPolicy: HostManagerOptions["evictionPolicy"] = "lru",
 ): Offload {
   const host = new HostManager({
     numSlots: memory.numSlots,

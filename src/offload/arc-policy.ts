@@ -169,3 +169,8 @@ function makeMostRecent(keys: Set<KvKey>, key: KvKey): void {
   keys.delete(key);
   keys.add(key);
 }
+
+/** As HostManager takes it, where nobody minds the code of both. */
+export function policyOf(name: "lru" | "arc"): "lru" | typeof ArcPolicy {
+  return name === "arc" ? ArcPolicy : "lru";
+}

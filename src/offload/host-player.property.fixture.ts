@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect } from "vitest";
-import { ArcPolicy } from "./arc-policy";
+import { policyOf } from "./arc-policy";
 import { HostManager } from "./host-manager";
 import { HostModel, type HostModelOptions } from "./host-model.property.fixture";
 
@@ -77,7 +77,7 @@ export class HostPlayer {
     const reserveSlot = (slotId: number) => slotId < options.numReservable;
     this.#manager = new HostManager({
       ...options,
-      evictionPolicy: options.evictionPolicy === "arc" ? ArcPolicy : "lru",
+      evictionPolicy: policyOf(options.evictionPolicy),
       reserveSlot,
       now: () => 0,
       recordsEvents: true,

@@ -1,5 +1,5 @@
 import { afterEach } from "vitest";
-import { ArcPolicy } from "./arc-policy";
+import { policyOf } from "./arc-policy";
 import { HostManager, type HostManagerOptions } from "./host-manager";
 
 const tiers: HostTier[] = [];
@@ -28,7 +28,7 @@ export class HostTier {
     this.manager = new HostManager({
       recordsEvents: true,
       numSlots: 4,
-      evictionPolicy: evictionPolicy === "arc" ? ArcPolicy : "lru",
+      evictionPolicy: policyOf(evictionPolicy),
       storeThreshold: 0,
       reserveSlot: () => true,
       now: () => this.nowMs,

@@ -1,6 +1,6 @@
 import { afterEach } from "vitest";
 import { geometryWithWindows } from "../kv/geometry.fixture";
-import { ArcPolicy } from "../offload/arc-policy";
+import { policyOf } from "../offload/arc-policy";
 import type { Connector } from "../offload/connector";
 import { HostManager } from "../offload/host-manager";
 import { OffloadConnector, type OffloadConnectorOptions } from "../offload/offload-connector";
@@ -130,7 +130,7 @@ export class OffloadDriver {
     this.transfers = new ShadowTransfers(geometry, this.#runner);
     const host = new HostManager({
       numSlots,
-      evictionPolicy: evictionPolicy === "arc" ? ArcPolicy : "lru",
+      evictionPolicy: policyOf(evictionPolicy),
       storeThreshold,
       reserveSlot: () => true,
       now,

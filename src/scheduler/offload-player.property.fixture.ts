@@ -1,4 +1,4 @@
-import { ArcPolicy } from "../offload/arc-policy";
+import { policyOf } from "../offload/arc-policy";
 import { HostManager } from "../offload/host-manager";
 import { OffloadConnector } from "../offload/offload-connector";
 import { makeOffloadPolicy } from "../offload/offload-policy";
@@ -82,7 +82,7 @@ export class OffloadPlayer {
     const { offload } = run;
     const base = schedulerOptionsOf(run.run);
     const geometry = { ...base.geometry, blocksPerChunk: offload.blocksPerChunk };
-    const { numSlots, evictionPolicy, storeThreshold, numStagingSlots, policy } = offload;
+    const { numSlots, storeThreshold, numStagingSlots, policy } = offload;
     const now = () => this.#turn * offload.msPerTurn;
     this.#run = run;
     this.#events = events;
@@ -93,7 +93,7 @@ export class OffloadPlayer {
     this.#transfers = new ShadowTransfers(geometry, this.#runner);
     const host = new HostManager({
       numSlots,
-      evictionPolicy: evictionPolicy === "arc" ? ArcPolicy : "lru",
+      evictionPolicy: policyOf(offload.evictionPolicy),
       storeThreshold,
       reserveSlot: () => true,
       now,

@@ -1,5 +1,5 @@
 import type { KvGeometry } from "../kv/geometry";
-import { ArcPolicy } from "../offload/arc-policy";
+import { policyOf } from "../offload/arc-policy";
 import { HostManager } from "../offload/host-manager";
 import { OffloadConnector } from "../offload/offload-connector";
 import type { OffloadManager } from "../offload/offload-manager";
@@ -52,7 +52,7 @@ export function makeHostTier(
   const { storageBytes, loadPolicy } = options;
   const host = new HostManager({
     numSlots: numChunksIn(hostBytes, "hostBytes", chunkBytes),
-    evictionPolicy: hostEvictionPolicy === "arc" ? ArcPolicy : "lru",
+    evictionPolicy: policyOf(hostEvictionPolicy),
     storeThreshold,
     reserveSlot: () => true,
     now,

@@ -2,6 +2,7 @@ import { Engine } from "../engine/engine";
 import type { LoadedParts } from "../engine/load-engine";
 import { makeOffload, type OffloadMemory, type StorageParts } from "../engine/make-offload";
 import type { ModelRunner } from "../engine/model-runner";
+import { policyOf } from "../offload/arc-policy";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
 import { NEUTRAL_SAMPLING, type SamplingParams } from "../sampling/sampling-params";
 import { Scheduler } from "../scheduler/scheduler";
@@ -33,7 +34,8 @@ export function engineOver(
   const { geometry, numBlocks, usePrefixCache } = schedulerOptions;
   const memory = usePrefixCache && parts.offload ? firstSlots(parts.offload.memory, numHostSlots) : null;
   const now = () => performance.now();
-  const offload = memory && makeOffload(memory, geometry, numBlocks, parts.engineConfig, now, storage);
+  const policy = policyOf(parts.engineConfig.hostEvictionPolicy);
+  const offload = memory && makeOffload(memory, geometry, numBlocks, parts.engineConfig, policy, now, storage);
   const scheduler = new Scheduler(schedulerOptions, offload ? [offload.connector] : []);
   const steps: SchedulerOutput[] = [];
   const runner = {
