@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { GenerateEvent, GenerateRequest } from "../protocol/messages";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
-import { EOS, id, makeParts, makeRequest, makeScheduler, summarize } from "../testing/engine-parts";
+import { EOS, id, makeParts, makeRequest, makeScheduler, settle, summarize } from "../testing/engine-parts";
 import { ScriptedRunner } from "../testing/scripted-runner";
 import { Engine } from "./engine";
 
@@ -33,7 +33,6 @@ function makeHeld(script: Readonly<Record<string, readonly number[]>>, options: 
   return { engine, runner, scheduler, generate, land, batches };
 }
 
-const settle = () => new Promise((resolve) => setTimeout(resolve));
 const usageOf = (events: readonly GenerateEvent[]) => {
   const last = events.at(-1);
   return last?.kind === "done" ? last.usage : null;

@@ -1,15 +1,13 @@
 import { expect, it } from "vitest";
 import type { GenerateEvent } from "../protocol/messages";
 import type { Constraint, Grammars } from "../sampling/grammar/grammars";
-import { EOS, id, makeParts, makeRequest, makeScheduler, summarize } from "../testing/engine-parts";
+import { EOS, id, makeParts, makeRequest, makeScheduler, settle, summarize } from "../testing/engine-parts";
 import { ScriptedRunner } from "../testing/scripted-runner";
 import { CairnError } from "../util/errors";
 import { constrainWith } from "./constrain";
 import { Engine } from "./engine";
 
 const GRAMMAR = { type: "any_text" } as const;
-const settle = () => new Promise((resolve) => setTimeout(resolve));
-
 /** A constraint whose masks come when the test says so. */
 class HeldConstraint implements Constraint {
   mask = Uint32Array.of(0);

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { GenerateEvent, GenerateRequest } from "../protocol/messages";
-import { BOS, EOS, id, makeParts, makeRequest, summarize } from "../testing/engine-parts";
+import { BOS, EOS, id, makeParts, makeRequest, settle, summarize } from "../testing/engine-parts";
 import { ScriptedRunner } from "../testing/scripted-runner";
 import { loadTestTokenizer } from "../tokenizer/test-tokenizers";
 import { CairnError } from "../util/errors";
@@ -23,9 +23,6 @@ function makeEngine(runner: ModelRunner, overrides: Partial<EngineParts> = {}, n
   };
   return { engine, generate, state };
 }
-
-/** Every microtask that the engine and a runner that holds nothing have due. */
-const settle = () => new Promise((resolve) => setTimeout(resolve));
 
 afterEach(async () => {
   await settle();

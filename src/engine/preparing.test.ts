@@ -1,11 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { GenerateEvent } from "../protocol/messages";
-import { EOS, id, makeParts, makeRequest, summarize } from "../testing/engine-parts";
+import { EOS, id, makeParts, makeRequest, settle, summarize } from "../testing/engine-parts";
 import { ScriptedRunner } from "../testing/scripted-runner";
 import { CairnError } from "../util/errors";
 import { Engine } from "./engine";
-
-const settle = () => new Promise((resolve) => setTimeout(resolve));
 
 function deferred() {
   const settling = { resolve: () => {}, reject: (_: CairnError) => {} };

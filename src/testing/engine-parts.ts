@@ -9,6 +9,9 @@ import { ChatTemplate } from "../tokenizer/chat-template";
 import { Tokenizer } from "../tokenizer/tokenizer";
 import { FAKE_INFO } from "./fake-engine-worker";
 
+/** Every microtask that the engine and a runner that holds nothing have due. */
+export const settle = () => new Promise((resolve) => setTimeout(resolve));
+
 export const BOS = 0;
 export const EOS = 1;
 /** Tokens by text; "ð" is the first byte of a character of four. */
