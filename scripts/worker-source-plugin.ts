@@ -17,6 +17,7 @@ const PARTS: Readonly<Record<PartName, string>> = {
   storage: "parts/storage.ts",
   logitStages: "parts/logit-stages.ts",
   arc: "parts/arc.ts",
+  int8: "parts/int8.ts",
   grammar: "parts/grammar.ts",
 };
 

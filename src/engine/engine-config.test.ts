@@ -34,6 +34,7 @@ describe("resolveEngineConfig", () => {
     ["useF16", 1],
     ["useGemvUpToTokens", 9],
     ["maxPieceBytes", null],
+    ["offloadEncoding", "int4"],
   ])("refuses %s = %j", (name, value) => {
     expect(() => resolveEngineConfig({ [name]: value })).toThrow(
       expect.objectContaining({ code: "invalid_request", data: { param: `engine.${name}`, value } }),

@@ -27,7 +27,7 @@ export function makeSchedulerOptions(
   maxModelLen: number,
 ): SchedulerOptions {
   const { maxNumRunning, maxNumBatchedTokens, maxPrefillChunkTokens, maxInFlightSteps } = engineConfig;
-  const { usePrefixCache, admissionWatermark } = engineConfig;
+  const { usePrefixCache, admissionWatermark, offloadEncoding } = engineConfig;
   return {
     geometry,
     numBlocks,
@@ -38,5 +38,6 @@ export function makeSchedulerOptions(
     maxInFlightSteps,
     usePrefixCache,
     admissionWatermark,
+    lossyEncoding: offloadEncoding === "exact" ? undefined : offloadEncoding,
   };
 }

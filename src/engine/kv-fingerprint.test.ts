@@ -27,12 +27,23 @@ const RAW = {
 
 function origin(raw: object = {}, rest: Partial<KvOrigin> = {}): KvOrigin {
   const config: ModelConfig = parseModelConfig({ ...RAW, ...raw }, null);
-  return { weightsHash: "00", quantization: null, config, geometry: makeKvGeometry(config, "f16"), ...rest };
+  return {
+    weightsHash: "00",
+    quantization: null,
+    config,
+    geometry: makeKvGeometry(config, "f16"),
+    encoding: "exact",
+    ...rest,
+  };
 }
 
 test("the same model has the same fingerprint: 128 bits, in hex", () => {
   expect(kvFingerprint(origin())).toMatch(/^[0-9a-f]{32}$/);
   expect(kvFingerprint(origin())).toBe(kvFingerprint(origin()));
+});
+
+test("exact KV of this version finds what any version 0.1 has stored", () => {
+  expect(kvFingerprint(origin())).toBe("6aefa639562e56dc518dda3c346bed56");
 });
 
 test("whatever reaches K or V makes another one", () => {
@@ -42,6 +53,7 @@ test("whatever reaches K or V makes another one", () => {
     origin({}, { weightsHash: "01" }),
     origin({}, { quantization: "q8_0" }),
     origin({}, { quantization: "q4_0" }),
+    origin({}, { encoding: "int8" }),
     origin({ rope_theta: 1_000_001 }),
     origin({ rope_local_base_freq: 10_001 }),
     origin({ rope_scaling: { rope_type: "linear", factor: 2 } }),

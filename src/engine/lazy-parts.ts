@@ -4,6 +4,7 @@ import type { ArcPolicy } from "../offload/arc-policy";
 import type { openStorage } from "../offload/storage/open-storage";
 import type { StorageConnection } from "../offload/storage/storage-connection";
 import type { PartName } from "../protocol/messages";
+import type { Int8Pages } from "../runner/int8-pages";
 import type { LogitStages } from "../runner/logit-stages";
 import type { JudgeDevice } from "../runner/self-test/judge-device";
 import type { drawStep } from "../runner/step-trace";
@@ -17,6 +18,7 @@ export interface LazyParts {
   readonly storage: StoragePart;
   readonly logitStages: typeof LogitStages;
   readonly arc: typeof ArcPolicy;
+  readonly int8: typeof Int8Pages;
   readonly grammar: (vocabulary: Vocabulary) => Promise<Grammars>;
   readonly profiler: { readonly Profiler: typeof Profiler; readonly drawStep: typeof drawStep };
 }

@@ -17,6 +17,7 @@ import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages"
 import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
 import { KvTransfers } from "../runner/kv-transfers";
+import { ExactPages } from "../runner/page-codec";
 import type { DeviceVerdict } from "../runner/self-test/choose-variant";
 import type { DelayMap } from "../runner/staging-ring";
 import { allocateStepState } from "../runner/step-state";
@@ -117,7 +118,9 @@ async function loadOnDevice(
   const { runner, numBlocks, weightsHash, verdict } = made;
   const { maxModelLen, weightBytes } = memory;
   const schedulerOptions = makeSchedulerOptions(engineConfig, geometry, numBlocks, maxModelLen);
-  const fingerprint = kvFingerprint({ weightsHash, quantization: layout.quantization ?? null, config, geometry });
+  const quantization = layout.quantization ?? null;
+  const encoding = engineConfig.offloadEncoding;
+  const fingerprint = kvFingerprint({ weightsHash, quantization, config, geometry, encoding });
   const part = await loadingStorage;
   const warnings = typeof part === "string" ? [`KV is not kept beyond the page: ${part}`] : [];
   const storage = part && typeof part !== "string" ? { ...part, namespace, fingerprint } : null;
@@ -181,10 +184,17 @@ async function makeRunner(
   const scratch = await allocateScratch(buffers, config, scratchSizes(engineConfig, maxModelLen));
   const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
   const state = await allocateStepState(buffers, sizes, config.vocabSize);
-  const { numStagingSlots } = engineConfig;
+  const { numStagingSlots, offloadEncoding } = engineConfig;
+  const { blocksPerChunk } = geometry;
+  const int8 = hostSlots && offloadEncoding === "int8" ? await context.loadPart("int8") : null;
+  const maxBlocks = numStagingSlots * blocksPerChunk;
+  const pages = int8
+    ? await int8.create({ device, buffers, pipelines, pool, geometry, maxBlocks })
+    : new ExactPages(device, pool);
   const delayMap = context.delayMap ?? null;
   const transfers =
-    hostSlots && new KvTransfers({ gpu, buffers, pool, hostSlots, geometry, numStagingSlots, epoch: 0, delayMap });
+    hostSlots &&
+    new KvTransfers({ gpu, buffers, pages, hostSlots, blocksPerChunk, numStagingSlots, epoch: 0, delayMap });
 
   // Compiles that began cannot be called back, and keep the next load waiting.
   throwIfAborted(context.signal);

@@ -1,4 +1,5 @@
 import type { KvGeometry } from "../kv/geometry";
+import { offloadedPageBytes } from "../kv/offload-encoding";
 import { HostManager, type HostManagerOptions } from "../offload/host-manager";
 import { defaultHostBytes, HostMemory } from "../offload/host-memory";
 import { OffloadConnector } from "../offload/offload-connector";
@@ -28,17 +29,18 @@ export function hostCacheBytes(geometry: KvGeometry, engineConfig: EngineConfig)
   if (!engineConfig.useHostCache || !engineConfig.usePrefixCache) return 0;
   const { deviceMemory } = (globalThis.navigator ?? {}) as { readonly deviceMemory?: number };
   const maxBytes = engineConfig.hostCacheBytes ?? defaultHostBytes(deviceMemory);
-  return maxBytes < chunkBytes(geometry) ? 0 : maxBytes;
+  return maxBytes < chunkBytes(geometry, engineConfig) ? 0 : maxBytes;
 }
 
 /** Null where there is no host tier. Nothing is allocated before the first store. */
 export function makeHostMemory(geometry: KvGeometry, engineConfig: EngineConfig): HostMemory | null {
   const maxBytes = hostCacheBytes(geometry, engineConfig);
-  return maxBytes === 0 ? null : new HostMemory({ chunkBytes: chunkBytes(geometry), maxBytes });
+  return maxBytes === 0 ? null : new HostMemory({ chunkBytes: chunkBytes(geometry, engineConfig), maxBytes });
 }
 
-function chunkBytes({ blocksPerChunk, pageBytes }: KvGeometry): number {
-  return blocksPerChunk * pageBytes;
+/** Bytes of a chunk below the GPU. */
+export function chunkBytes(geometry: KvGeometry, { offloadEncoding }: Pick<EngineConfig, "offloadEncoding">): number {
+  return geometry.blocksPerChunk * offloadedPageBytes(geometry, offloadEncoding);
 }
 
 /** The scheduler's connector to a host tier over this memory, and to a storage tier below it. `numBlocks` is the GPU's pool. */
@@ -61,6 +63,7 @@ export function makeOffload(
   const storage = storageParts && openStorageTier(storageParts, host, memory, geometry, engineConfig, now);
   const connector = new OffloadConnector({
     geometry,
+    blockBytes: offloadedPageBytes(geometry, engineConfig.offloadEncoding),
     numBlocks,
     manager: storage?.manager ?? host,
     loadPolicy: engineConfig.loadPolicy,
@@ -77,9 +80,10 @@ function openStorageTier(
   host: HostManager,
   slots: OffloadMemory,
   geometry: KvGeometry,
-  { storageBytes, storageTtlMs }: EngineConfig,
+  engineConfig: EngineConfig,
   now: () => number,
 ): OpenStorage {
-  const limits = { chunkBytes: chunkBytes(geometry), maxBytes: storageBytes, ttlMs: storageTtlMs };
+  const { storageBytes, storageTtlMs } = engineConfig;
+  const limits = { chunkBytes: chunkBytes(geometry, engineConfig), maxBytes: storageBytes, ttlMs: storageTtlMs };
   return openStorage({ host, slots, geometry, storageOptions: { namespace, fingerprint, ...limits }, connect, now });
 }

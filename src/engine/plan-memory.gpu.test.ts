@@ -46,6 +46,11 @@ const CASES: readonly PlannedCase[] = [
     init: { maxModelLen: 301, engine: { maxNumRunning: 3, maxNumBatchedTokens: 40, numStagingSlots: 5 } },
   },
   {
+    name: "int8 below the GPU",
+    model: gemma,
+    init: { maxModelLen: 301, engine: { numStagingSlots: 5, offloadEncoding: "int8" } },
+  },
+  {
     name: "slices and planes under a small binding limit",
     model: () => filesSource(DEMO_MODEL),
     init: { engine: { maxNumRunning: 13, maxNumBatchedTokens: 96 } },
@@ -110,6 +115,18 @@ describe.skipIf(!dawn)("planMemory", () => {
       features: { f16: features.has("shader-f16"), subgroups: features.has("subgroups") },
     });
     expect(plan.longestModelLen).toBeGreaterThanOrEqual(maxModelLen);
+  });
+
+  it("refuses staging slots that as int8 are more than one binding holds", async () => {
+    const gpu = new WatchedGpu(dawn as GPU, { maxBindingBytes: 4_000_000 });
+    watched.push(gpu);
+    const plan = (offloadEncoding: "exact" | "int8") => {
+      const init = { model: filesSource(DEMO_MODEL), engine: { numStagingSlots: 256, offloadEncoding } };
+      return planMemory(init, { gpu: gpu.gpu, signal });
+    };
+    await expect(plan("exact")).resolves.toMatchObject({ maxModelLen: expect.any(Number) });
+    // 256 chunks of two pages: 256 vectors each, of 64 elements and a scale.
+    await expect(plan("int8")).rejects.toMatchObject({ code: "device_limit", data: { needed: 256 * 2 * 128 * 68 } });
   });
 
   it("tells the numbers of a context that does not fit, which the engine refuses with the same", async () => {

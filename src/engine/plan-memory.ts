@@ -14,7 +14,7 @@ import { maxUnprocessedTokens } from "../scheduler/scheduler-options";
 import { type CheckpointOutline, readOutline, weightFileBytes } from "./checkpoint";
 import { resolveEngineConfig } from "./engine-config";
 import { scratchSizes, stepSizes } from "./engine-sizes";
-import { hostCacheBytes } from "./make-offload";
+import { chunkBytes, hostCacheBytes } from "./make-offload";
 
 /** All that is settled before anything is allocated. */
 export interface EnginePlan {
@@ -103,17 +103,19 @@ function sizesFor(
   const scratch = scratchBytes(config, scratchSizes(engineConfig, maxModelLen));
   const stepState = stepStateBytes(stepSizes(engineConfig, config, geometry, maxModelLen), config.vocabSize);
   const ropes = config.ropes.length * ropeTableBytes(config.headDim, maxModelLen);
+  const { numStagingSlots, offloadEncoding } = engineConfig;
   const hasHost = hostCacheBytes(geometry, engineConfig) > 0;
+  const encodedBytes = hasHost && offloadEncoding === "int8" ? numStagingSlots * chunkBytes(geometry, engineConfig) : 0;
   // A matrix is cut into slices of whole pairs of rows.
   const rowPairs = [...layout.linears.values()].map(({ plan: { name }, rowBytes }) => [name, 2 * rowBytes] as const);
-  const bindings = [...Object.entries(scratch), ...Object.entries(stepState), ...rowPairs];
+  const bindings = [...Object.entries({ ...scratch, ...stepState, "kv.staging.encoded": encodedBytes }), ...rowPairs];
   const [label, bytes] = bindings.reduce((largest, other) => (other[1] > largest[1] ? other : largest));
   return {
     parts: {
       weightBytes: layout.bytes + normBytes(plan),
       stepStateBytes: sum(stepState),
       scratchBytes: sum(scratch) + ropes,
-      stagingBytes: hasHost ? kvTransfersBytes(geometry, engineConfig.numStagingSlots) : 0,
+      stagingBytes: hasHost ? kvTransfersBytes(geometry, numStagingSlots, offloadEncoding) : 0,
     },
     largest: { label, bytes },
   };

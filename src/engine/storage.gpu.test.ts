@@ -177,6 +177,7 @@ describe.skipIf(!gpu)("KV in storage, of models that differ a little", () => {
     },
     "the KV's numbers": { files: DEMO_MODEL, kvDtype: "f32" as const },
     "the weights' numbers": { files: DEMO_MODEL, quantization: "q8_0" as const },
+    "the stored KV's numbers": { files: DEMO_MODEL, engine: { offloadEncoding: "int8" as const } },
   };
 
   it("only the same model finds it", async () => {
@@ -199,6 +200,7 @@ describe.skipIf(!gpu)("KV in storage, of models that differ a little", () => {
       "one group": 0,
       "the KV's numbers": 0,
       "the weights' numbers": 0,
+      "the stored KV's numbers": 0,
     });
   });
 });

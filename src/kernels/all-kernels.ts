@@ -13,6 +13,7 @@ import { attentionPrefill, attentionPrefillVariant, packAttentionPrefillParams }
 import { embed, embedVariant, packEmbedParams } from "./embed";
 import { gemm, gemmVariant, packGemmParams } from "./gemm";
 import { GEMV_TOKEN_TILES, gemv, gemvVariant, packGemvParams } from "./gemv";
+import { kvDecode, kvEncode, kvInt8Variant, packInt8PlaneParams } from "./kv-int8";
 import { logprobs, logprobsVariant } from "./logprobs";
 import { floatWeightModules } from "./modules";
 import { quantWeightModules } from "./quant-modules";
@@ -82,6 +83,9 @@ const gemvVariants = (device: DeviceVariant) => [
     gemvVariant(device, { width: 172, weightModules: floatWeightModules.f32, tokenTile: 1, prologue }),
   ),
 ];
+
+const INT8_PLANE = { headDim: 8, kvType: "f16", pageVectors: 3, planeVectors: 2, firstVector: 4 } as const;
+const INT8_PLANE_MEMBERS = { head_dim: 8, is_f16: 1, page_vectors: 3, plane_vectors: 2, first_vector: 4 };
 
 /** Every kernel of the engine. */
 export const allKernels: readonly KernelEntry[] = [
@@ -194,6 +198,11 @@ export const allKernels: readonly KernelEntry[] = [
       members: { ...LAYER_MEMBERS, num_heads: 1, window: 2 },
     },
   },
+  ...[kvEncode, kvDecode].map((kernel) => ({
+    kernel,
+    variants: () => [kvInt8Variant],
+    params: { words: packInt8PlaneParams(INT8_PLANE), members: INT8_PLANE_MEMBERS },
+  })),
   {
     kernel: sample,
     variants: (device) => [sampleVariant(device)],

@@ -36,6 +36,15 @@ describe("the bytes that are hashed", () => {
     expect(expected.map((_, index) => hashes.at(index))).toEqual(expected);
   });
 
+  test("tell a lossy encoding, where there is one", () => {
+    const rootOf = (lossyEncoding?: "int8") =>
+      new PrefixHashes(4, { cacheSalt: null, lossyEncoding }, (start, end) => tokenIds.slice(start, end)).at(0);
+    expect(rootOf()).toBe(hashesOf(tokenIds).at(0));
+    expect([rootOf("int8")]).toEqual(
+      expectedHashes(tokenIds.slice(0, 4), 4, '{"cacheSalt":null,"lossyEncoding":"int8"}'),
+    );
+  });
+
   test("never change: caches on disk are named by them", () => {
     const hashes = hashesOf(
       Array.from({ length: 32 }, (_, i) => i),

@@ -9,6 +9,8 @@ const HASH_BYTES = 16;
 /** What a hash covers beside the tokens. Two requests share blocks only where all of it is equal. */
 export interface PrefixExtraKeys {
   readonly cacheSalt: string | null;
+  /** Where blocks may come back from other tiers a little changed. */
+  readonly lossyEncoding?: "int8";
 }
 
 /**

@@ -93,6 +93,19 @@ test("stores and loads share a step's bytes: stores take half at most, a load go
   expect([stores.length, loads.length]).toEqual([2, 2]);
 });
 
+test("a step's bytes are those of blocks below the GPU, and so are all that are counted", () => {
+  const blockBytes = geometry.pageBytes / 2;
+  const limits = { blockBytes, maxTransferBytesPerStep: 4 * blockBytes };
+  const { connector, request, store, startLoad } = makeConnector(limits);
+  for (let i = 0; i < 3; i++) store(request(`a${i}`, 8 * (i + 1)));
+  const b = request("b", 24, 0);
+  connector.beginStep();
+  startLoad(b, 6);
+  expect(connector.planLoad("b", 100)?.job.blocks).toHaveLength(4);
+  const { chunkBytes, bytesStored, numStores } = connector.stats;
+  expect([chunkBytes, bytesStored]).toEqual([geometry.blocksPerChunk * blockBytes, numStores * chunkBytes]);
+});
+
 test("a load that failed: nothing is loaded until the request runs, and never the chunk that did not arrive", () => {
   const { connector, request, store, startLoad } = makeConnector();
   store(request("a", 13));

@@ -26,6 +26,8 @@ import type { JobId, LoadJob, StepTransfers, TransferResult } from "./transfer-j
 
 export interface OffloadConnectorOptions {
   readonly geometry: KvGeometry;
+  /** Bytes of a block below the GPU; those of its page unless given. */
+  readonly blockBytes?: number;
   /** Of the GPU's pool, the null block included. */
   readonly numBlocks: number;
   readonly manager: OffloadManager;
@@ -66,6 +68,7 @@ export class OffloadConnector implements Connector {
   readonly #misses = new Map<string, Set<KvKey>>();
   /** Requests whose load failed: until they run they load nothing more, so that no block is loaded twice. */
   readonly #failedLoads = new Set<string>();
+  readonly #blockBytes: number;
   readonly #numBlocksPerStep: number;
   /** That were added and have not finished. */
   readonly #requestIds = new Set<string>();
@@ -80,14 +83,15 @@ export class OffloadConnector implements Connector {
 
   constructor(options: OffloadConnectorOptions) {
     const { geometry, numBlocks, manager, numStagingSlots, maxTransferBytesPerStep, now } = options;
-    const { blocksPerChunk, pageBytes } = geometry;
+    const { blocksPerChunk } = geometry;
     let numJobs = 0;
     const nextJobId = options.nextJobId ?? (() => ++numJobs);
     const onChanged = (key: KvKey) => this.#deferrals.wake(key);
     this.#options = options;
     this.#rates = new LoadOrCompute(geometry, now);
     this.#deferrals = new Deferrals(now);
-    this.#numBlocksPerStep = Math.floor(maxTransferBytesPerStep / pageBytes);
+    this.#blockBytes = options.blockBytes ?? geometry.pageBytes;
+    this.#numBlocksPerStep = Math.floor(maxTransferBytesPerStep / this.#blockBytes);
     this.#loads = new Loads({ geometry, manager, nextJobId, now, onChanged });
     this.#stores = new Stores({
       manager,
@@ -290,7 +294,7 @@ export class OffloadConnector implements Connector {
 
   get stats(): OffloadStats {
     const { manager, geometry } = this.#options;
-    const chunkBytes = geometry.blocksPerChunk * geometry.pageBytes;
+    const chunkBytes = geometry.blocksPerChunk * this.#blockBytes;
     const stores = this.#stores;
     return {
       host: manager.stats,
@@ -300,7 +304,7 @@ export class OffloadConnector implements Connector {
       numLoadsFailed: this.#numLoadsFailed,
       numLoadsDeclined: this.#numLoadsDeclined,
       numBlocksLoaded: this.#numBlocksLoaded,
-      bytesLoaded: this.#numBlocksLoaded * geometry.pageBytes,
+      bytesLoaded: this.#numBlocksLoaded * this.#blockBytes,
       numStores: stores.numStored,
       bytesStored: stores.numStored * chunkBytes,
       numStoresFailed: stores.numFailed,

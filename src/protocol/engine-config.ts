@@ -16,6 +16,11 @@ export interface EngineConfig {
   readonly useHostCache: boolean;
   /** Most bytes of RAM for these copies; null: an eighth of the device's memory, at most 1 GiB, 512 MiB where it is unknown. */
   readonly hostCacheBytes: number | null;
+  /**
+   * How these copies, and those in storage, are kept. "int8": about half the bytes of an f16 KV cache, a quarter of an f32 one; K and V
+   * come back to within 1/254 of their vector's largest magnitude, so an answer may differ from one whose prompt was computed.
+   */
+  readonly offloadEncoding: "exact" | "int8";
   /** When blocks are copied to RAM: as soon as they are computed, or before they are evicted, preempted, or given back at a request's end. */
   readonly offloadPolicy: "storeOnCompute" | "storeOnEvict" | "storeOnPreempt" | "storeOnFinish";
   /** Copy only what so many prompts have contained; 1 copies everything. */

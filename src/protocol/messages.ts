@@ -219,7 +219,15 @@ export type GenerateCommand = { readonly kind: "abort" };
 export const ENGINE_WORKER_NAME = "cairn-engine";
 
 /** Parts of the engine that are loaded only where they are needed; scripts/worker-source-plugin.ts makes a script of each. */
-export type PartName = "selfTest" | "quantization" | "profiler" | "storage" | "logitStages" | "grammar" | "arc";
+export type PartName =
+  | "selfTest"
+  | "quantization"
+  | "profiler"
+  | "storage"
+  | "logitStages"
+  | "grammar"
+  | "arc"
+  | "int8";
 
 /** Resolves with the text of a part's script. */
 export type PartSource = (name: PartName) => Promise<string>;

@@ -1,12 +1,16 @@
 import { expect } from "vitest";
 import { Buffers, MAP_MODE_READ, USAGE } from "../gpu/buffers";
 import type { GpuDevice } from "../gpu/device";
-import { type KvDtype, makeKvGeometry } from "../kv/geometry";
+import { PipelineCache } from "../gpu/pipeline-cache";
+import { type KvDtype, type KvGeometry, makeKvGeometry } from "../kv/geometry";
 import { configWithWindows } from "../kv/geometry.fixture";
+import type { OffloadEncoding } from "../kv/offload-encoding";
 import type { LoadJob, StepTransfers, StoreJob } from "../offload/transfer-job";
 import { Random } from "../testing/random";
+import { Int8Pages } from "./int8-pages";
 import { allocateKvPool, type KvPool } from "./kv-planes";
 import { KvTransfers, type KvTransfersParts } from "./kv-transfers";
+import { ExactPages, type PageCodec } from "./page-codec";
 import type { DelayMap } from "./staging-ring";
 
 export const NUM_BLOCKS = 12;
@@ -18,6 +22,8 @@ const NUM_LAYERS = 5;
 export interface TransferRigOptions {
   readonly numPlanes?: 1 | 2 | 3;
   readonly dtype?: KvDtype;
+  readonly encoding?: OffloadEncoding;
+  readonly blocksPerChunk?: number;
   readonly numStagingSlots?: number;
   readonly delayMap?: DelayMap;
 }
@@ -26,6 +32,7 @@ export interface TransferRigOptions {
 export class TransferRig {
   readonly buffers: Buffers;
   readonly pool: KvPool;
+  readonly geometry: KvGeometry;
   readonly pageBytes: number;
   readonly parts: KvTransfersParts;
   readonly transfers: KvTransfers;
@@ -36,33 +43,42 @@ export class TransferRig {
 
   /** Five layers in one group: planes of 5, of 3 and 2, or of 2, 2 and 1 layers. */
   static async open(gpu: GpuDevice, options: TransferRigOptions = {}): Promise<TransferRig> {
+    const { dtype = "f16", encoding = "exact", numStagingSlots = 4, blocksPerChunk = BLOCKS_PER_CHUNK } = options;
     const buffers = new Buffers(gpu.device);
-    const geometry = makeKvGeometry(configWithWindows(Array(NUM_LAYERS).fill(null)), options.dtype ?? "f16");
+    const config = configWithWindows(Array(NUM_LAYERS).fill(null));
+    const geometry = { ...makeKvGeometry(config, dtype), blocksPerChunk };
     const maxLayersPerPlane = Math.ceil(NUM_LAYERS / (options.numPlanes ?? 2));
     const maxBindingBytes = maxLayersPerPlane * NUM_BLOCKS * geometry.layerSlotBytes;
     const pool = await allocateKvPool(buffers, geometry, NUM_BLOCKS, NUM_BLOCKS, maxBindingBytes);
-    return new TransferRig(gpu, buffers, pool, geometry.pageBytes, options);
+    const { device } = gpu;
+    const maxBlocks = numStagingSlots * blocksPerChunk;
+    const int8Parts = { device, buffers, pipelines: new PipelineCache(device), pool, geometry, maxBlocks };
+    const pages = encoding === "int8" ? await Int8Pages.create(int8Parts) : new ExactPages(device, pool);
+    return new TransferRig(gpu, buffers, pool, geometry, pages, options);
   }
 
   private constructor(
     gpu: GpuDevice,
     buffers: Buffers,
     pool: KvPool,
-    pageBytes: number,
+    geometry: KvGeometry,
+    pages: PageCodec,
     { numStagingSlots = 4, delayMap }: TransferRigOptions,
   ) {
     this.gpu = gpu;
     this.buffers = buffers;
     this.pool = pool;
+    const { pageBytes, blocksPerChunk } = geometry;
+    this.geometry = geometry;
     this.pageBytes = pageBytes;
-    this.slots = Array.from({ length: NUM_SLOTS }, () => this.randomBytes(BLOCKS_PER_CHUNK * pageBytes));
+    this.slots = Array.from({ length: NUM_SLOTS }, () => this.randomBytes(blocksPerChunk * pages.pageBytes));
     for (let blockId = 0; blockId < NUM_BLOCKS; blockId++) this.writePage(blockId, this.randomBytes(pageBytes));
     this.parts = {
       gpu,
       buffers,
-      pool,
+      pages,
       hostSlots: { slot: (slotId) => this.#slot(slotId) },
-      geometry: { pageBytes, blocksPerChunk: BLOCKS_PER_CHUNK },
+      blocksPerChunk,
       numStagingSlots,
       epoch: EPOCH,
       delayMap: delayMap ?? null,
@@ -81,7 +97,8 @@ export class TransferRig {
 
   /** Bytes of a block's place in a slot, as they are now. */
   place(slotId: number, blockInChunk: number): Uint8Array<ArrayBuffer> {
-    return this.slots[slotId].slice(blockInChunk * this.pageBytes, (blockInChunk + 1) * this.pageBytes);
+    const { pageBytes } = this.parts.pages;
+    return this.slots[slotId].slice(blockInChunk * pageBytes, (blockInChunk + 1) * pageBytes);
   }
 
   copyOfSlots(): Uint8Array<ArrayBuffer>[] {

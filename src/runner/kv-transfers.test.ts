@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Buffers } from "../gpu/buffers";
 import { openNullDevice } from "../testing/gpu";
-import { failTransfers, KvTransfers, kvTransfersBytes } from "./kv-transfers";
+import { failTransfers, kvTransfersBytes } from "./kv-transfers";
 import { EPOCH, loadJob, storeJob, TransferRig } from "./kv-transfers.fixture";
 
 // The device checks every command and runs none: whether bytes arrive is the business of kv-transfers.gpu.test.ts.
@@ -54,11 +53,17 @@ describe("KvTransfers", () => {
 });
 
 it.each([
-  [{ pageBytes: 1024, blocksPerChunk: 4 }, 1],
-  [{ pageBytes: 4100, blocksPerChunk: 1 }, 3],
-])("kvTransfersBytes tells what the staging ring holds, for chunks of %o and %i slots", (geometry, numSlots) => {
-  const buffers = new Buffers(gpu.device);
-  new KvTransfers({ ...rig.parts, buffers, geometry, numStagingSlots: numSlots });
-  expect(buffers.bytes).toBe(kvTransfersBytes(geometry, numSlots));
+  ["exact", 4, 1],
+  ["exact", 1, 3],
+  ["int8", 4, 1],
+  ["int8", 1, 3],
+] as const)("kvTransfersBytes tells what %s transfers hold, for chunks of %i blocks and %i slots", async (...sizes) => {
+  const [encoding, blocksPerChunk, numStagingSlots] = sizes;
+  const held = await TransferRig.open(gpu, { encoding, numStagingSlots, blocksPerChunk });
+  const { buffers, pool } = held;
+  const poolBytes = pool.planes.reduce((sum, { plane }) => sum + plane.bytes, 0);
+  const uniformBytes = encoding === "int8" ? pool.planes.length * 32 : 0;
+  const bytes = kvTransfersBytes(held.geometry, numStagingSlots, encoding);
+  expect(buffers.bytes - poolBytes - uniformBytes).toBe(bytes);
   buffers.destroyAll();
 });

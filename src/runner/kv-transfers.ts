@@ -1,16 +1,17 @@
-import type { Buffers } from "../gpu/buffers";
+import { type Buffers, bufferBytes } from "../gpu/buffers";
 import type { GpuDevice } from "../gpu/device";
 import type { KvGeometry } from "../kv/geometry";
+import { type OffloadEncoding, offloadedPageBytes } from "../kv/offload-encoding";
 import type { BlockLoad, HostSlots, LoadJob, StepTransfers, StoreJob, TransferResult } from "../offload/transfer-job";
-import type { KvPool } from "./kv-planes";
+import type { PageCodec } from "./page-codec";
 import { type DelayMap, StagingRing, stagingRingBytes } from "./staging-ring";
 
 export interface KvTransfersParts {
   readonly gpu: GpuDevice;
   readonly buffers: Buffers;
-  readonly pool: KvPool;
+  readonly pages: PageCodec;
   readonly hostSlots: HostSlots;
-  readonly geometry: Pick<KvGeometry, "pageBytes" | "blocksPerChunk">;
+  readonly blocksPerChunk: number;
   /** Stores that may be between their submit and their result. */
   readonly numStagingSlots: number;
   /** Of `gpu`. Jobs of another one fail. */
@@ -18,21 +19,16 @@ export interface KvTransfersParts {
   readonly delayMap: DelayMap | null;
 }
 
-/**
- * Copies blocks between GPU pages and host slots. A host slot holds its chunk block after block; a block's page is
- * contiguous there, plane 0's part first, so that its place does not depend on how the pool is cut into planes:
- *
- *     page of block b     plane 0 [b * bytes0, + bytes0)     plane 1 [b * bytes1, + bytes1)
- *     place i of a slot   [i * pageBytes | bytes0 | bytes1 | ... | (i + 1) * pageBytes)
- */
+/** Copies blocks between GPU pages and host slots. A host slot holds its chunk block after block, each as `pages` makes it. */
 export class KvTransfers {
   readonly #parts: KvTransfersParts;
   readonly #staging: StagingRing;
 
   constructor(parts: KvTransfersParts) {
-    const { gpu, buffers, geometry, numStagingSlots, delayMap } = parts;
+    const { gpu, buffers, pages, blocksPerChunk, numStagingSlots, delayMap } = parts;
+    const chunkBytes = blocksPerChunk * pages.pageBytes;
     this.#parts = parts;
-    this.#staging = new StagingRing(gpu.device, buffers, chunkBytes(geometry), numStagingSlots, delayMap);
+    this.#staging = new StagingRing(gpu.device, buffers, chunkBytes, numStagingSlots, delayMap);
   }
 
   /**
@@ -41,7 +37,10 @@ export class KvTransfers {
    * its bytes are in the host slot. Throws `internal`, with nothing submitted, for more stores than staging slots are free.
    */
   submit({ stores, loads }: StepTransfers): Promise<TransferResult>[] {
-    return [...this.#store(stores), ...loads.map(async (job) => resultOf(job, this.#load(job)))];
+    const stored = this.#store(stores);
+    const loaded = loads.map(async (job) => resultOf(job, this.#load(job)));
+    this.#parts.pages.flush();
+    return [...stored, ...loaded];
   }
 
   #store(jobs: readonly StoreJob[]): Promise<TransferResult>[] {
@@ -55,8 +54,8 @@ export class KvTransfers {
 
   /** True once the bytes are in the host slot. */
   #finishStore({ jobId, epoch, blockIds, slotId }: StoreJob, staging: GPUBuffer): Promise<boolean> {
-    const { gpu, geometry, hostSlots } = this.#parts;
-    return this.#staging.read(staging, { jobId, epoch }, blockIds.length * geometry.pageBytes, () => {
+    const { gpu, pages, hostSlots } = this.#parts;
+    return this.#staging.read(staging, { jobId, epoch }, blockIds.length * pages.pageBytes, () => {
       // The failed command may be the one that should have written the blocks.
       gpu.health.throwIfFailed();
       return hostSlots.slot(slotId);
@@ -65,18 +64,13 @@ export class KvTransfers {
 
   /** In one submit of its own, so that the copies are ahead of every write of the step. */
   #copyToStaging(jobs: readonly StoreJob[]): Map<StoreJob, GPUBuffer> {
-    const { gpu, pool } = this.#parts;
+    const { gpu, pages } = this.#parts;
     const encoder = gpu.device.createCommandEncoder({ label: "kv.stores" });
     const slots = this.#staging.take(jobs, encoder);
-    jobs.forEach(({ blockIds }, index) => {
-      let offset = 0;
-      for (const blockId of blockIds) {
-        for (const { plane, buffer } of pool.planes) {
-          encoder.copyBufferToBuffer(buffer, blockId * plane.pageBytes, slots[index], offset, plane.pageBytes);
-          offset += plane.pageBytes;
-        }
-      }
-    });
+    pages.copyOut(
+      encoder,
+      jobs.map(({ blockIds }, index) => ({ blockIds, target: slots[index] })),
+    );
     gpu.device.queue.submit([encoder.finish()]);
     return new Map(jobs.map((job, index) => [job, slots[index]]));
   }
@@ -90,14 +84,9 @@ export class KvTransfers {
 
   /** False where the host slot cannot be read. */
   #loadBlock({ slotId, blockInChunk, blockId }: BlockLoad): boolean {
-    const { gpu, pool, geometry, hostSlots } = this.#parts;
+    const { pages, hostSlots } = this.#parts;
     try {
-      const chunk = hostSlots.slot(slotId);
-      let offset = blockInChunk * geometry.pageBytes;
-      for (const { plane, buffer } of pool.planes) {
-        gpu.device.queue.writeBuffer(buffer, blockId * plane.pageBytes, chunk, offset, plane.pageBytes);
-        offset += plane.pageBytes;
-      }
+      pages.write(blockId, hostSlots.slot(slotId), blockInChunk * pages.pageBytes);
       return true;
     } catch {
       return false;
@@ -105,14 +94,17 @@ export class KvTransfers {
   }
 }
 
-/** Bytes of the largest chunk: of a host slot. */
-function chunkBytes({ pageBytes, blocksPerChunk }: KvTransfersParts["geometry"]): number {
-  return blocksPerChunk * pageBytes;
-}
-
-/** GPU bytes that transfers hold, beside the pool. */
-export function kvTransfersBytes(geometry: KvTransfersParts["geometry"], numStagingSlots: number): number {
-  return stagingRingBytes(chunkBytes(geometry), numStagingSlots);
+/** GPU bytes that transfers hold, beside the pool; where KV is encoded, a chunk of each staging slot is so on its way there. */
+export function kvTransfersBytes(
+  geometry: Pick<KvGeometry, "pageBytes" | "blocksPerChunk" | "headDim" | "dtype">,
+  numStagingSlots: number,
+  encoding: OffloadEncoding,
+): number {
+  const { blocksPerChunk } = geometry;
+  const chunkBytes = blocksPerChunk * offloadedPageBytes(geometry, encoding);
+  const ringBytes = stagingRingBytes(chunkBytes, numStagingSlots);
+  if (encoding === "exact") return ringBytes;
+  return ringBytes + bufferBytes(numStagingSlots * chunkBytes) + bufferBytes(4 * numStagingSlots * blocksPerChunk);
 }
 
 /** The results of jobs that were not begun. */

@@ -1,7 +1,8 @@
 import type { KvGeometry } from "../kv/geometry";
+import type { PrefixExtraKeys } from "../kv/prefix-hashes";
 import { CairnError } from "../util/errors";
 
-export interface SchedulerOptions {
+export interface SchedulerOptions extends Pick<PrefixExtraKeys, "lossyEncoding"> {
   readonly geometry: KvGeometry;
   /** Blocks of the pool, the null block included. */
   readonly numBlocks: number;

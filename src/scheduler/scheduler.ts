@@ -110,7 +110,7 @@ export class Scheduler {
    */
   addRequest(request: Request): void {
     const { requestId, cacheSalt } = request;
-    const { maxModelLen, geometry, usePrefixCache } = this.#options;
+    const { maxModelLen, geometry, usePrefixCache, lossyEncoding } = this.#options;
     assert(request.arrivalIndex < 0, () => `request ${requestId} was added before`);
     checkRequest(request, maxModelLen, this.#state.requests.has(requestId));
     const numFedTokens = request.maxNumFedTokens(maxModelLen);
@@ -122,7 +122,7 @@ export class Scheduler {
     }
     if (usePrefixCache && request.usePrefixCache) {
       const tokenIds = (start: number, end: number) => request.tokenIds(start, end);
-      request.prefixHashes = new PrefixHashes(geometry.blockSize, { cacheSalt }, tokenIds);
+      request.prefixHashes = new PrefixHashes(geometry.blockSize, { cacheSalt, lossyEncoding }, tokenIds);
     }
     request.arrivalIndex = this.#numArrivals++;
     this.#state.requests.set(requestId, request);

@@ -162,7 +162,7 @@ export function teacherForcedGaps(model: ReferenceModel, golden: GoldenCase): nu
 }
 
 /** Top-1 minus top-2 logit. */
-export function topGap(logits: Float64Array): number {
+export function topGap(logits: Float64Array | Float32Array): number {
   const [top, second] = logits.toSorted().subarray(-2).reverse();
   return top - second;
 }

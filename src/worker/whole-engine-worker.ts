@@ -7,6 +7,7 @@ import type { PartSource } from "../protocol/messages";
 import { CairnError } from "../util/errors";
 import { importPart } from "./load-part";
 import { arc } from "./parts/arc";
+import { int8 } from "./parts/int8";
 import { logitStages } from "./parts/logit-stages";
 import { profiler } from "./parts/profiler";
 import { quantization } from "./parts/quantization";
@@ -14,7 +15,7 @@ import { selfTest } from "./parts/self-test";
 import { serveEngine } from "./serve-engine";
 
 const storage = { openStorage, connect: () => startStorageWorker(location.href) };
-const PARTS: Omit<LazyParts, "grammar"> = { selfTest, quantization, profiler, storage, logitStages, arc };
+const PARTS: Omit<LazyParts, "grammar"> = { selfTest, quantization, profiler, storage, logitStages, arc, int8 };
 
 // It starts itself a second time for the storage.
 if (self.name === STORAGE_WORKER_NAME) serveStorage();
