@@ -36,13 +36,14 @@ try {
       "shared prefix tokens/s": round(result.sharedPrefixTokensPerSecond),
       "shared prefix TTFT ms": round(result.sharedPrefixTtftMs),
       "returning prompt TTFT ms": round(result.returningTtftMs),
-      "store MB/s": round(result.storeMegabytesPerSecond),
-      "load MB/s": round(result.loadMegabytesPerSecond),
+      "its KV in RAM, bytes": result.storedBytes,
+      "store ms": round(result.storeMs),
+      "load ms": round(result.loadMs),
     })),
   );
-  const { storage } = report;
-  console.table([
-    {
+  console.table(
+    report.storage.map((storage) => ({
+      encoding: storage.encoding,
       "stored prompt, tokens": storage.promptTokens,
       "record, bytes": storage.chunkBytes,
       "stored, bytes": storage.storedBytes,
@@ -52,8 +53,8 @@ try {
       "raw read MB/s": round(storage.rawReadMegabytesPerSecond),
       "TTFT computed, ms": round(storage.coldTtftMs),
       "TTFT stored, ms": round(storage.storedTtftMs),
-    },
-  ]);
+    })),
+  );
   console.log(JSON.stringify(report));
 } finally {
   await browser.close();

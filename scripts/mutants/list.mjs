@@ -142,10 +142,18 @@ export const MUTANTS = [
   {
     name: "the salt is left out of the hash",
     file: "src/scheduler/scheduler.ts",
-    find: "new PrefixHashes(geometry.blockSize, { cacheSalt }, tokenIds)",
-    replace: "new PrefixHashes(geometry.blockSize, { cacheSalt: null }, tokenIds)",
+    find: "new PrefixHashes(geometry.blockSize, { cacheSalt, lossyEncoding }, tokenIds)",
+    replace: "new PrefixHashes(geometry.blockSize, { cacheSalt: null, lossyEncoding }, tokenIds)",
     testFile: "src/scheduler/scenarios-prefix-cache.test.ts",
     test: "'outputs at once' hits salts keep caches apart: 'a salt and none'",
+  },
+  {
+    name: "a step's bytes are counted in pages, however blocks are encoded",
+    file: "src/offload/offload-connector.ts",
+    find: "Math.floor(maxTransferBytesPerStep / this.#blockBytes)",
+    replace: "Math.floor(maxTransferBytesPerStep / geometry.pageBytes)",
+    testFile: "src/offload/offload-connector.test.ts",
+    test: "a step's bytes are those of blocks below the GPU, and so are all that are counted",
   },
   {
     name: "a request that opted out uses the prefix cache",

@@ -1,4 +1,4 @@
-import { ABLATIONS } from "./ablations";
+import { chooseAblations } from "./ablations";
 import { type BenchResult, type BenchSizes, runAblation } from "./serving-bench";
 import { benchStorage, type StorageBenchResult } from "./storage-bench";
 
@@ -6,7 +6,11 @@ declare global {
   interface Window {
     /** Set when the benchmark ended: its report, or why it failed. */
     benchReport?:
-      | { readonly sizes: BenchSizes; readonly results: readonly BenchResult[]; readonly storage: StorageBenchResult }
+      | {
+          readonly sizes: BenchSizes;
+          readonly results: readonly BenchResult[];
+          readonly storage: readonly StorageBenchResult[];
+        }
       | { readonly error: string };
   }
 }
@@ -18,8 +22,9 @@ const MEASURES = [
   ["shared prefix tokens/s", "sharedPrefixTokensPerSecond"],
   ["shared prefix TTFT ms", "sharedPrefixTtftMs"],
   ["returning prompt TTFT ms", "returningTtftMs"],
-  ["store MB/s", "storeMegabytesPerSecond"],
-  ["load MB/s", "loadMegabytesPerSecond"],
+  ["its KV in RAM, bytes", "storedBytes"],
+  ["store ms", "storeMs"],
+  ["load ms", "loadMs"],
 ] as const satisfies readonly (readonly [string, keyof BenchResult])[];
 const COLUMNS = ["", ...MEASURES.map(([column]) => column), "against all on"];
 
@@ -52,38 +57,49 @@ function cells(result: BenchResult, baseline: BenchResult): string[] {
   return [result.name, ...values(result).map((value) => value.toFixed(1)), ratios.join(" / ")];
 }
 
-function showStorage(result: StorageBenchResult): void {
+function showStorage(results: readonly StorageBenchResult[]): void {
+  addRow(
+    [
+      "storage",
+      "TTFT after a restart, computed / stored, ms",
+      "store, of raw",
+      "restore, of raw",
+      "record kB",
+      "all kB",
+    ],
+    "th",
+  );
+  for (const result of results) addRow(storageCells(result), "td");
+}
+
+function storageCells(result: StorageBenchResult): string[] {
   const { coldTtftMs, storedTtftMs, storeMegabytesPerSecond, restoreMegabytesPerSecond } = result;
   const { rawWriteMegabytesPerSecond, rawReadMegabytesPerSecond } = result;
   const share = (part: number, whole: number) => `${part.toFixed(1)} of ${whole.toFixed(1)} MB/s`;
-  addRow(
-    ["storage", "TTFT after a restart, computed / stored, ms", "store, of raw", "restore, of raw", "record kB"],
-    "th",
-  );
-  addRow(
-    [
-      `${result.promptTokens} tokens`,
-      `${coldTtftMs.toFixed(0)} / ${storedTtftMs.toFixed(0)}`,
-      share(storeMegabytesPerSecond, rawWriteMegabytesPerSecond),
-      share(restoreMegabytesPerSecond, rawReadMegabytesPerSecond),
-      (result.chunkBytes / 1000).toFixed(0),
-    ],
-    "td",
-  );
+  return [
+    `${result.promptTokens} tokens, ${result.encoding}`,
+    `${coldTtftMs.toFixed(0)} / ${storedTtftMs.toFixed(0)}`,
+    share(storeMegabytesPerSecond, rawWriteMegabytesPerSecond),
+    share(restoreMegabytesPerSecond, rawReadMegabytesPerSecond),
+    (result.chunkBytes / 1000).toFixed(0),
+    (result.storedBytes / 1000).toFixed(0),
+  ];
 }
 
 async function run(): Promise<void> {
   addRow(COLUMNS, "th");
   const results: BenchResult[] = [];
-  // "only=storage" leaves the ablations out.
-  const ablations = query.get("only") === "storage" ? [] : ABLATIONS;
+  const ablations = chooseAblations(query.get("only"));
   for (const ablation of ablations) {
     say(`Running: ${ablation.name} (${results.length + 1} of ${ablations.length})`);
     results.push(await runAblation(model, ablation, sizes));
     addRow(cells(results[results.length - 1], results[0]), "td");
   }
   say("Running: storage");
-  const storage = await benchStorage(model, number("stored", 2000), sizes.repeats);
+  const storage: StorageBenchResult[] = [];
+  for (const encoding of ["exact", "int8"] as const) {
+    storage.push(await benchStorage(model, encoding, number("stored", 2000), sizes.repeats));
+  }
   say(
     `Done. Prompts of ${sizes.promptTokens} tokens, ${sizes.outputTokens} tokens out, batch of ${sizes.concurrency}.`,
   );

@@ -25,9 +25,10 @@ export interface BenchResult {
   readonly sharedPrefixTtftMs: number;
   /** Milliseconds to the first token of a prompt that was seen before and has left the GPU since. */
   readonly returningTtftMs: number;
-  /** Megabytes of KV a second: of a prompt's stores after its first token, and of a prefetch. 0 where nothing is kept in RAM. */
-  readonly storeMegabytesPerSecond: number;
-  readonly loadMegabytesPerSecond: number;
+  /** Bytes of that prompt's KV in RAM; milliseconds until it is all there after the first token, and of a prefetch from there. */
+  readonly storedBytes: number;
+  readonly storeMs: number;
+  readonly loadMs: number;
 }
 
 /** Tokens of a prompt behind a shared prefix, and of its answer. */
@@ -56,8 +57,9 @@ export async function runAblation(model: string, ablation: Ablation, sizes: Benc
     sharedPrefixTokensPerSecond: medianOf("sharedPrefixTokensPerSecond"),
     sharedPrefixTtftMs: medianOf("sharedPrefixTtftMs"),
     returningTtftMs: medianOf("returningTtftMs"),
-    storeMegabytesPerSecond: medianOf("storeMegabytesPerSecond"),
-    loadMegabytesPerSecond: medianOf("loadMegabytesPerSecond"),
+    storedBytes: medianOf("storedBytes"),
+    storeMs: medianOf("storeMs"),
+    loadMs: medianOf("loadMs"),
   };
 }
 
@@ -106,13 +108,14 @@ class Workload {
     const storeMs = await elapsedMs(() => this.#untilStored());
     await kv.clear({ tiers: ["gpu"] });
     const loadMs = await elapsedMs(() => kv.prefetch({ prompt }));
-    const { stores, loads } = await kv.stats();
+    const { stores } = await kv.stats();
     await kv.clear({ tiers: ["gpu"] });
     const { timings } = await this.#complete(prompt, OWN_TOKENS);
     return {
       returningTtftMs: timings.time_to_first_token_ms,
-      storeMegabytesPerSecond: (stores.bytes - before.stores.bytes) / storeMs / 1000,
-      loadMegabytesPerSecond: (loads.bytes - before.loads.bytes) / loadMs / 1000,
+      storedBytes: stores.bytes - before.stores.bytes,
+      storeMs,
+      loadMs,
     };
   }
 

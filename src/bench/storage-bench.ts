@@ -1,8 +1,10 @@
 import { type CairnEngine, createEngine } from "../index";
+import type { OffloadEncoding } from "../kv/offload-encoding";
 import { RawStore } from "./raw-store";
 import { median } from "./statistics";
 
 export interface StorageBenchResult {
+  readonly encoding: OffloadEncoding;
   readonly promptTokens: number;
   /** Bytes of a record, and of all that the prompt's KV takes in storage. */
   readonly chunkBytes: number;
@@ -21,13 +23,17 @@ export interface StorageBenchResult {
   readonly storedTtftMs: number;
 }
 
-const ENGINE = { loadPolicy: "always" } as const;
-
 /** What storage gives to a long prompt after a restart, for `repeats` prompts: medians. */
-export async function benchStorage(model: string, promptTokens: number, repeats: number): Promise<StorageBenchResult> {
+export async function benchStorage(
+  model: string,
+  encoding: OffloadEncoding,
+  promptTokens: number,
+  repeats: number,
+): Promise<StorageBenchResult> {
   const files = await stretchedModel(model, promptTokens + 64);
   const namespace = `bench-${crypto.randomUUID()}`;
-  const start = () => createEngine({ model: files, namespace, engine: ENGINE });
+  const engine = { loadPolicy: "always", offloadEncoding: encoding } as const;
+  const start = () => createEngine({ model: files, namespace, engine });
   const prompts = Array.from({ length: repeats + 1 }, (_, index) => textOf(promptTokens, index));
 
   const warm = await start();
@@ -68,6 +74,7 @@ export async function benchStorage(model: string, promptTokens: number, repeats:
   await using last = await start();
   await last.kv.clear({ tiers: ["storage"] });
   return {
+    encoding,
     promptTokens,
     chunkBytes,
     storedBytes,

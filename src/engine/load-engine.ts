@@ -17,7 +17,7 @@ import type { EngineInfo, EngineInit, LoadProgress } from "../protocol/messages"
 import { GpuModelRunner, type LogitsObserver } from "../runner/gpu-model-runner";
 import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
 import { KvTransfers } from "../runner/kv-transfers";
-import { ExactPages } from "../runner/page-codec";
+import { exactPages } from "../runner/page-codec";
 import type { DeviceVerdict } from "../runner/self-test/choose-variant";
 import type { DelayMap } from "../runner/staging-ring";
 import { allocateStepState } from "../runner/step-state";
@@ -185,16 +185,13 @@ async function makeRunner(
   const pool = await allocateKvPool(buffers, geometry, numBlocks, minBlocks, maxBindingBytes);
   const state = await allocateStepState(buffers, sizes, config.vocabSize);
   const { numStagingSlots, offloadEncoding } = engineConfig;
-  const { blocksPerChunk } = geometry;
   const int8 = hostSlots && offloadEncoding === "int8" ? await context.loadPart("int8") : null;
-  const maxBlocks = numStagingSlots * blocksPerChunk;
   const pages = int8
-    ? await int8.create({ device, buffers, pipelines, pool, geometry, maxBlocks })
-    : new ExactPages(device, pool);
+    ? await int8.create({ device, buffers, pipelines, pool, geometry, numStagingSlots })
+    : exactPages(device, pool);
   const delayMap = context.delayMap ?? null;
   const transfers =
-    hostSlots &&
-    new KvTransfers({ gpu, buffers, pages, hostSlots, blocksPerChunk, numStagingSlots, epoch: 0, delayMap });
+    hostSlots && new KvTransfers({ gpu, buffers, pages, hostSlots, geometry, numStagingSlots, epoch: 0, delayMap });
 
   // Compiles that began cannot be called back, and keep the next load waiting.
   throwIfAborted(context.signal);

@@ -105,7 +105,8 @@ function sizesFor(
   const ropes = config.ropes.length * ropeTableBytes(config.headDim, maxModelLen);
   const { numStagingSlots, offloadEncoding } = engineConfig;
   const hasHost = hostCacheBytes(geometry, engineConfig) > 0;
-  const encodedBytes = hasHost && offloadEncoding === "int8" ? numStagingSlots * chunkBytes(geometry, engineConfig) : 0;
+  const hostChunkBytes = chunkBytes(geometry, engineConfig);
+  const encodedBytes = hasHost && offloadEncoding === "int8" ? numStagingSlots * hostChunkBytes : 0;
   // A matrix is cut into slices of whole pairs of rows.
   const rowPairs = [...layout.linears.values()].map(({ plan: { name }, rowBytes }) => [name, 2 * rowBytes] as const);
   const bindings = [...Object.entries({ ...scratch, ...stepState, "kv.staging.encoded": encodedBytes }), ...rowPairs];
@@ -115,7 +116,7 @@ function sizesFor(
       weightBytes: layout.bytes + normBytes(plan),
       stepStateBytes: sum(stepState),
       scratchBytes: sum(scratch) + ropes,
-      stagingBytes: hasHost ? kvTransfersBytes(geometry, numStagingSlots, offloadEncoding) : 0,
+      stagingBytes: hasHost ? kvTransfersBytes(hostChunkBytes, numStagingSlots, offloadEncoding) : 0,
     },
     largest: { label, bytes },
   };

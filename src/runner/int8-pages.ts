@@ -28,30 +28,32 @@ export interface Int8PagesParts {
   readonly pipelines: PipelineCache;
   readonly pool: KvPool;
   readonly geometry: KvGeometry;
-  /** Blocks that are encoded in one submit at most, and decoded in one dispatch. */
-  readonly maxBlocks: number;
+  /** Chunks that are encoded in one submit at most, and decoded in one dispatch. */
+  readonly numStagingSlots: number;
 }
 
 /**
- * Pages as int8, encoded and decoded on the GPU; see kv/offload-encoding.ts. Both go through one buffer of `maxBlocks` encoded
- * pages: each copy out of it is submitted with the dispatch that fills it, and what is written to it, with the dispatch that
- * reads it, so the queue keeps them apart.
+ * Pages as int8, encoded and decoded on the GPU; see kv/offload-encoding.ts. Both go through one buffer, which holds an encoded
+ * chunk for each staging slot: it is copied from in the submit that fills it, and what is written to it is read by the next
+ * submit, so the queue keeps them apart.
  */
 export class Int8Pages implements PageCodec {
   readonly pageBytes: number;
-  readonly #parts: Int8PagesParts;
+  readonly #device: GPUDevice;
   readonly #planes: readonly PlaneStages[];
   readonly #encoded: GPUBuffer;
   /** Of the pages in `#encoded`, by their places. */
   readonly #blockIds: GPUBuffer;
+  readonly #maxBlocks: number;
   /** Of what was written and is not in its page yet. */
   #written: number[] = [];
 
   static async create(parts: Int8PagesParts): Promise<Int8Pages> {
-    const { buffers, pipelines, pool, geometry, maxBlocks } = parts;
+    const { buffers, pipelines, pool, geometry } = parts;
     const { headDim, dtype, numKvHeads, blockSize, numLayerSlots } = geometry;
+    const maxBlocks = parts.numStagingSlots * geometry.blocksPerChunk;
     const encoded = buffers.storage("kv.staging.encoded", maxBlocks * offloadedPageBytes(geometry, "int8"));
-    const blockIds = buffers.storage("kv.staging.block_ids", maxBlocks * 4);
+    const blockIds = buffers.storage("kv.encode.block_ids", maxBlocks * 4);
     const slotVectors = 2 * numKvHeads * blockSize;
     const planes = pool.planes.map(async ({ plane, buffer }) => {
       const params: Int8PlaneParams = {
@@ -69,15 +71,22 @@ export class Int8Pages implements PageCodec {
       ]);
       return { params, encode, decode };
     });
-    return new Int8Pages(parts, await Promise.all(planes), encoded, blockIds);
+    return new Int8Pages(parts, await Promise.all(planes), encoded, blockIds, maxBlocks);
   }
 
-  private constructor(parts: Int8PagesParts, planes: readonly PlaneStages[], encoded: GPUBuffer, blockIds: GPUBuffer) {
-    this.#parts = parts;
+  private constructor(
+    { device, geometry }: Int8PagesParts,
+    planes: readonly PlaneStages[],
+    encoded: GPUBuffer,
+    blockIds: GPUBuffer,
+    maxBlocks: number,
+  ) {
+    this.#device = device;
     this.#planes = planes;
     this.#encoded = encoded;
     this.#blockIds = blockIds;
-    this.pageBytes = offloadedPageBytes(parts.geometry, "int8");
+    this.#maxBlocks = maxBlocks;
+    this.pageBytes = offloadedPageBytes(geometry, "int8");
   }
 
   copyOut(encoder: GPUCommandEncoder, copies: readonly PageCopies[]): void {
@@ -95,8 +104,8 @@ export class Int8Pages implements PageCodec {
   }
 
   write(blockId: number, chunk: Uint8Array<ArrayBuffer>, offset: number): void {
-    if (this.#written.length === this.#parts.maxBlocks) this.flush();
-    const { queue } = this.#parts.device;
+    if (this.#written.length === this.#maxBlocks) this.flush();
+    const { queue } = this.#device;
     queue.writeBuffer(this.#encoded, this.#written.length * this.pageBytes, chunk, offset, this.pageBytes);
     this.#written.push(blockId);
   }
@@ -105,13 +114,12 @@ export class Int8Pages implements PageCodec {
     const blockIds = this.#written;
     if (blockIds.length === 0) return;
     this.#written = [];
-    const { device } = this.#parts;
-    const encoder = device.createCommandEncoder({ label: "kv.loads" });
+    const encoder = this.#device.createCommandEncoder({ label: "kv.loads" });
     this.#dispatch(encoder, "kv.decode", blockIds, ({ params, decode }) => [
       decode,
       kvDecodeGrid(params, blockIds.length),
     ]);
-    device.queue.submit([encoder.finish()]);
+    this.#device.queue.submit([encoder.finish()]);
   }
 
   /** Plane by plane; what is encoded must be submitted before the next call. */
@@ -121,7 +129,7 @@ export class Int8Pages implements PageCodec {
     blockIds: readonly number[],
     stageOf: (plane: PlaneStages) => [Stage, Grid],
   ): void {
-    this.#parts.device.queue.writeBuffer(this.#blockIds, 0, Uint32Array.from(blockIds));
+    this.#device.queue.writeBuffer(this.#blockIds, 0, Uint32Array.from(blockIds));
     const pass = encoder.beginComputePass({ label });
     for (const plane of this.#planes) {
       const [{ pipeline, bindGroup }, grid] = stageOf(plane);

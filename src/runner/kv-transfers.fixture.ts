@@ -10,7 +10,7 @@ import { Random } from "../testing/random";
 import { Int8Pages } from "./int8-pages";
 import { allocateKvPool, type KvPool } from "./kv-planes";
 import { KvTransfers, type KvTransfersParts } from "./kv-transfers";
-import { ExactPages, type PageCodec } from "./page-codec";
+import { exactPages, type PageCodec } from "./page-codec";
 import type { DelayMap } from "./staging-ring";
 
 export const NUM_BLOCKS = 12;
@@ -51,9 +51,8 @@ export class TransferRig {
     const maxBindingBytes = maxLayersPerPlane * NUM_BLOCKS * geometry.layerSlotBytes;
     const pool = await allocateKvPool(buffers, geometry, NUM_BLOCKS, NUM_BLOCKS, maxBindingBytes);
     const { device } = gpu;
-    const maxBlocks = numStagingSlots * blocksPerChunk;
-    const int8Parts = { device, buffers, pipelines: new PipelineCache(device), pool, geometry, maxBlocks };
-    const pages = encoding === "int8" ? await Int8Pages.create(int8Parts) : new ExactPages(device, pool);
+    const int8Parts = { device, buffers, pipelines: new PipelineCache(device), pool, geometry, numStagingSlots };
+    const pages = encoding === "int8" ? await Int8Pages.create(int8Parts) : exactPages(device, pool);
     return new TransferRig(gpu, buffers, pool, geometry, pages, options);
   }
 
@@ -78,7 +77,7 @@ export class TransferRig {
       buffers,
       pages,
       hostSlots: { slot: (slotId) => this.#slot(slotId) },
-      blocksPerChunk,
+      geometry,
       numStagingSlots,
       epoch: EPOCH,
       delayMap: delayMap ?? null,

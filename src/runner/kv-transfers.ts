@@ -1,7 +1,7 @@
-import { type Buffers, bufferBytes } from "../gpu/buffers";
+import type { Buffers } from "../gpu/buffers";
 import type { GpuDevice } from "../gpu/device";
 import type { KvGeometry } from "../kv/geometry";
-import { type OffloadEncoding, offloadedPageBytes } from "../kv/offload-encoding";
+import type { OffloadEncoding } from "../kv/offload-encoding";
 import type { BlockLoad, HostSlots, LoadJob, StepTransfers, StoreJob, TransferResult } from "../offload/transfer-job";
 import type { PageCodec } from "./page-codec";
 import { type DelayMap, StagingRing, stagingRingBytes } from "./staging-ring";
@@ -11,7 +11,7 @@ export interface KvTransfersParts {
   readonly buffers: Buffers;
   readonly pages: PageCodec;
   readonly hostSlots: HostSlots;
-  readonly blocksPerChunk: number;
+  readonly geometry: Pick<KvGeometry, "blocksPerChunk">;
   /** Stores that may be between their submit and their result. */
   readonly numStagingSlots: number;
   /** Of `gpu`. Jobs of another one fail. */
@@ -25,8 +25,8 @@ export class KvTransfers {
   readonly #staging: StagingRing;
 
   constructor(parts: KvTransfersParts) {
-    const { gpu, buffers, pages, blocksPerChunk, numStagingSlots, delayMap } = parts;
-    const chunkBytes = blocksPerChunk * pages.pageBytes;
+    const { gpu, buffers, pages, geometry, numStagingSlots, delayMap } = parts;
+    const chunkBytes = geometry.blocksPerChunk * pages.pageBytes;
     this.#parts = parts;
     this.#staging = new StagingRing(gpu.device, buffers, chunkBytes, numStagingSlots, delayMap);
   }
@@ -94,17 +94,13 @@ export class KvTransfers {
   }
 }
 
-/** GPU bytes that transfers hold, beside the pool; where KV is encoded, a chunk of each staging slot is so on its way there. */
-export function kvTransfersBytes(
-  geometry: Pick<KvGeometry, "pageBytes" | "blocksPerChunk" | "headDim" | "dtype">,
-  numStagingSlots: number,
-  encoding: OffloadEncoding,
-): number {
-  const { blocksPerChunk } = geometry;
-  const chunkBytes = blocksPerChunk * offloadedPageBytes(geometry, encoding);
-  const ringBytes = stagingRingBytes(chunkBytes, numStagingSlots);
-  if (encoding === "exact") return ringBytes;
-  return ringBytes + bufferBytes(numStagingSlots * chunkBytes) + bufferBytes(4 * numStagingSlots * blocksPerChunk);
+/**
+ * GPU bytes that transfers hold, beside the pool, for chunks of `chunkBytes` in host slots. Where pages are encoded on the GPU, a
+ * chunk of each staging slot is so on its way there; not counted are the ids of its blocks.
+ */
+export function kvTransfersBytes(chunkBytes: number, numStagingSlots: number, encoding: OffloadEncoding): number {
+  const encodedBytes = encoding === "exact" ? 0 : numStagingSlots * chunkBytes;
+  return stagingRingBytes(chunkBytes, numStagingSlots) + encodedBytes;
 }
 
 /** The results of jobs that were not begun. */

@@ -24,35 +24,26 @@ export interface PageCodec {
  *     page of block b     plane 0 [b * bytes0, + bytes0)     plane 1 [b * bytes1, + bytes1)
  *     place i of a slot   [i * pageBytes | bytes0 | bytes1 | ... | (i + 1) * pageBytes)
  */
-export class ExactPages implements PageCodec {
-  readonly pageBytes: number;
-  readonly #queue: GPUQueue;
-  readonly #planes: KvPool["planes"];
-
-  constructor(device: GPUDevice, { planes }: Pick<KvPool, "planes">) {
-    this.#queue = device.queue;
-    this.#planes = planes;
-    this.pageBytes = planes.reduce((sum, { plane }) => sum + plane.pageBytes, 0);
-  }
-
-  copyOut(encoder: GPUCommandEncoder, copies: readonly PageCopies[]): void {
-    for (const { blockIds, target } of copies) {
-      let offset = 0;
-      for (const blockId of blockIds) {
-        for (const { plane, buffer } of this.#planes) {
-          encoder.copyBufferToBuffer(buffer, blockId * plane.pageBytes, target, offset, plane.pageBytes);
-          offset += plane.pageBytes;
+export function exactPages({ queue }: GPUDevice, { planes }: Pick<KvPool, "planes">): PageCodec {
+  return {
+    pageBytes: planes.reduce((sum, { plane }) => sum + plane.pageBytes, 0),
+    copyOut(encoder, copies) {
+      for (const { blockIds, target } of copies) {
+        let offset = 0;
+        for (const blockId of blockIds) {
+          for (const { plane, buffer } of planes) {
+            encoder.copyBufferToBuffer(buffer, blockId * plane.pageBytes, target, offset, plane.pageBytes);
+            offset += plane.pageBytes;
+          }
         }
       }
-    }
-  }
-
-  write(blockId: number, chunk: Uint8Array<ArrayBuffer>, offset: number): void {
-    for (const { plane, buffer } of this.#planes) {
-      this.#queue.writeBuffer(buffer, blockId * plane.pageBytes, chunk, offset, plane.pageBytes);
-      offset += plane.pageBytes;
-    }
-  }
-
-  flush(): void {}
+    },
+    write(blockId, chunk, offset) {
+      for (const { plane, buffer } of planes) {
+        queue.writeBuffer(buffer, blockId * plane.pageBytes, chunk, offset, plane.pageBytes);
+        offset += plane.pageBytes;
+      }
+    },
+    flush() {},
+  };
 }
