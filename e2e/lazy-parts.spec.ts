@@ -50,3 +50,25 @@ test("the grammar part's script runs in a worker, and needs nothing else", async
   });
   expect(mask).toEqual([0b00010, 0b10000]);
 });
+
+test("int8 is loaded where KV is to be kept so, and KV comes back from it", async ({ page, site }) => {
+  await page.goto(`${site.url}/fixtures/blank.html`);
+  const found = await page.evaluate(async () => {
+    const packageUrl = "/dist/index.js";
+    const { createEngine }: typeof import("../src/index") = await import(packageUrl);
+    const model = "/models/cairn-stories-3M/";
+    const settings = { offloadEncoding: "int8", loadPolicy: "always", useStorage: false, useSelfTest: false } as const;
+    const engine = await createEngine({ model, cache: false, engine: { ...settings, useGemvUpToTokens: 1 } });
+    const prompt = Array.from({ length: 40 }, (_, i) => 100 + i);
+    const ask = () => engine.completions.create({ prompt, max_tokens: 1, temperature: 0 });
+    await ask();
+    while ((await engine.kv.stats()).stores.numDone < 3) await new Promise((resolve) => setTimeout(resolve));
+    await engine.kv.clear({ tiers: ["gpu"] });
+    const { usage } = await ask();
+    const { host, gpu } = await engine.kv.stats();
+    await engine.dispose();
+    return { tiers: usage.prompt_tokens_details.cached_tokens_by_tier, share: host!.chunkBytes / (2 * gpu.blockBytes) };
+  });
+  // A head dim of 64: 64 int8 and a scale of 4 bytes, of 128 bytes.
+  expect(found).toEqual({ tiers: { gpu: 0, host: 32, storage: 0 }, share: 68 / 128 });
+});
