@@ -148,6 +148,14 @@ export const MUTANTS = [
     test: "'outputs at once' hits salts keep caches apart: 'a salt and none'",
   },
   {
+    name: "a lossy encoding is left out of the hash",
+    file: "src/scheduler/scheduler.ts",
+    find: "{ cacheSalt, lossyEncoding }, tokenIds",
+    replace: "{ cacheSalt, lossyEncoding: lossyEncoding && undefined }, tokenIds",
+    testFile: "src/engine/engine-sizes.test.ts",
+    test: "a lossy encoding below the GPU is in the hashes of blocks, and an exact one is not",
+  },
+  {
     name: "a step's bytes are counted in pages, however blocks are encoded",
     file: "src/offload/offload-connector.ts",
     find: "Math.floor(maxTransferBytesPerStep / this.#blockBytes)",

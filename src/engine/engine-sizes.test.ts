@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { configWithWindows, geometryWithWindows } from "../kv/geometry.fixture";
+import { type PrefixExtraKeys, PrefixHashes } from "../kv/prefix-hashes";
 import { weightPlan } from "../models/registry";
 import type { WeightLayout } from "../models/weight-layout";
 import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
@@ -53,3 +54,20 @@ it.each([
     );
   },
 );
+
+it("a lossy encoding below the GPU is in the hashes of blocks, and an exact one is not", () => {
+  const geometry = geometryWithWindows([null]);
+  const hashWith = (offloadEncoding: "exact" | "int8") => {
+    const options = makeSchedulerOptions(resolveEngineConfig({ offloadEncoding }), geometry, 100, 512);
+    const request = longest();
+    new Scheduler(options).addRequest(request);
+    return request.prefixHashes?.at(0);
+  };
+  const keys = { cacheSalt: null };
+  const hashOf = (extraKeys: PrefixExtraKeys) => {
+    const tokenIds = (start: number, end: number) => longest().tokenIds(start, end);
+    return new PrefixHashes(geometry.blockSize, extraKeys, tokenIds).at(0);
+  };
+  expect(hashWith("exact")).toBe(hashOf(keys));
+  expect(hashWith("int8")).toBe(hashOf({ ...keys, lossyEncoding: "int8" }));
+});
