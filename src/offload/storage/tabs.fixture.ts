@@ -10,6 +10,11 @@ export class FakeLocks implements TabLocks {
   /** By name: who holds it, then who waits. */
   readonly #queues = new Map<string, Request[]>();
 
+  /** Names of the locks that somebody holds. */
+  get held(): string[] {
+    return [...this.#queues].flatMap(([name, { length }]) => (length > 0 ? [name] : []));
+  }
+
   request(name: string, { ifAvailable = false }: LockOptions, hold: Request["hold"]): Promise<unknown> {
     const queue = this.#queues.get(name) ?? [];
     this.#queues.set(name, queue);
