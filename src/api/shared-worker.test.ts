@@ -91,6 +91,7 @@ describe("createEngine with shared", () => {
     expect([engine.cleared, engine.numDisposals]).toEqual([[["gpu"]], 0]);
     await two.dispose();
     expect(engine.numDisposals).toBe(1);
+    expect(browser.locks.awaited).toEqual([]);
     await create();
     expect([browser.engines.size, browser.loaded.length]).toEqual([1, 2]);
   });

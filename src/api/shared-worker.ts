@@ -44,9 +44,9 @@ function connect(worker: SharedWorker, greeting: Greeting, release: () => void):
     postMessage: (message, transfer = []) => port.postMessage(message, transfer),
     addEventListener: (type, listener, options) => targetOf(type).addEventListener(type, listener, options),
     removeEventListener: (type, listener, options) => targetOf(type).removeEventListener(type, listener, options),
+    // The worker then closes the port.
     terminate() {
       ended.abort();
-      port.close();
       release();
     },
   };

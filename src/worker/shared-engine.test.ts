@@ -199,6 +199,28 @@ describe("while it loads", () => {
     expect(await again).toEqual(FAKE_INFO);
   });
 
+  it("is not begun for those who left before it could be", async () => {
+    const { clients, load } = await loading(1);
+    clients[0].die();
+    await vi.waitFor(() => expect(load.context.signal.aborted).toBe(true));
+    const leaving = await Client.connect();
+    const rejection = expect(leaving.init()).rejects.toMatchObject({ code: "disposed" });
+    await leaving.dispose();
+    await rejection;
+    load.fail(new Error("aborted"));
+    const next = await Client.connect();
+    void next.init();
+    await next.hasBeenHeard();
+    expect(loads.map(({ context }) => context.signal.aborted)).toEqual([true, false]);
+  });
+
+  it("is not begun for who has disposed before", async () => {
+    const client = await Client.connect();
+    await client.dispose();
+    await expect(client.init()).rejects.toMatchObject({ code: "disposed" });
+    expect(loads).toEqual([]);
+  });
+
   it("who disposes leaves it to the others", async () => {
     const { clients, inits, load } = await loading(2);
     const rejection = expect(inits[0]).rejects.toMatchObject({ code: "disposed" });
@@ -322,8 +344,10 @@ describe("an engine that has failed", () => {
     await clients[0].generate();
     await next.generate();
     expect([ids(engine), ids(fresh)]).toMatchObject([{ length: 1 }, { length: 1 }]);
+    // Who leaves the old one leaves the new one in its place.
     await clients[0].dispose();
-    expect(fresh.numDisposals).toBe(0);
+    await (await Client.connect()).init();
+    expect([loads.length, fresh.numDisposals]).toEqual([2, 0]);
   });
 });
 

@@ -36,7 +36,10 @@ export class SharedLoad {
       signal: this.#ended.signal,
       partSource: (name) => this.#part(name),
     });
-    this.settled = this.#loading.then((engine) => this.#loaded(engine), onEnd);
+    this.settled = this.#loading.then(
+      (engine) => this.#loaded(engine),
+      () => {},
+    );
   }
 
   /** The engine takes no more requests, whoever asks. */
