@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BrowserContext, Page } from "@playwright/test";
@@ -117,6 +118,11 @@ async function crash(page: Page): Promise<void> {
 }
 
 const numDownloads = () => hub.seen(WEIGHTS).filter(({ method }) => method === "GET").length;
+
+test("a build is named by its worker's file", () => {
+  const [part, worker] = ["part-shared-worker.js", "worker.js"].map((file) => readFileSync(join(ROOT, "dist", file)));
+  expect(String(part)).toContain(createHash("sha256").update(worker).digest("hex").slice(0, 32));
+});
 
 test("tabs share one engine", async ({ context, site }) => {
   test.setTimeout(600_000);
