@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,6 +24,7 @@ const PARTS: Readonly<Record<PartName, string>> = {
 
 const SOURCE_ID = "virtual:cairn-worker-source";
 const PARTS_ID = "virtual:cairn-parts";
+const BUILD_ID = "virtual:cairn-build";
 const STORAGE_WORKER_ID = "virtual:cairn-storage-worker-source";
 const partId = (file: string) => `virtual:cairn-part-${basename(file, ".ts")}`;
 
@@ -36,14 +38,23 @@ export interface WorkerSourceOptions {
 /**
  * `import source from "virtual:cairn-worker-source"`: the engine worker with all it imports, besides its lazy parts, as the text
  * of one classic script, which also runs as a module. `import { PARTS } from "virtual:cairn-parts"`: for each part a function that
- * imports its text, a module whose default export makes the part from what the worker shares. Made by nested builds, so that
- * every bundler that later sees the package sees only strings, and dynamic imports of fixed names.
+ * imports its text, a module whose default export makes the part from what the worker shares. `import build from
+ * "virtual:cairn-build"`: a hash of the worker's file. Made by nested builds, so that every bundler that later sees the package sees
+ * only strings, and dynamic imports of fixed names.
  */
 export function workerSource(options: WorkerSourceOptions = {}): Plugin {
   let isProduction = false;
   const bundle = (file: string, plugins: readonly Plugin[] = []) =>
     buildScript(join(WORKER, file), isProduction, [...(options.plugins ?? []), ...plugins]);
-  const scripts = new Map<string, () => Promise<Script>>([[SOURCE_ID, () => bundle("engine-worker.ts")]]);
+  const bundleWhole = () => bundle("whole-engine-worker.ts");
+  const hashWhole = async () => {
+    const { code, moduleIds } = await bundleWhole();
+    return { code: createHash("sha256").update(code).digest("hex").slice(0, 32), moduleIds };
+  };
+  const scripts = new Map<string, () => Promise<Script>>([
+    [SOURCE_ID, () => bundle("engine-worker.ts")],
+    [BUILD_ID, hashWhole],
+  ]);
   for (const [name, file] of Object.entries(PARTS)) {
     scripts.set(partId(file), async () => {
       const { code, moduleIds } = await bundle(file, [
@@ -77,7 +88,7 @@ export function workerSource(options: WorkerSourceOptions = {}): Plugin {
     },
     async generateBundle() {
       if (options.emitFile) {
-        const { code } = await bundle("whole-engine-worker.ts");
+        const { code } = await bundleWhole();
         this.emitFile({ type: "asset", fileName: options.emitFile, source: code });
       }
     },

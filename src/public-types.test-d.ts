@@ -13,10 +13,12 @@ import type {
   Completion,
   CompletionChunk,
   CompletionStream,
+  CreateEngineOptions,
   ErrorCode,
   FunctionTool,
   JsonSchema,
   ModelList,
+  PlanMemoryOptions,
   ResponseFormatParam,
   ToolCall,
   ToolChoice,
@@ -151,6 +153,11 @@ test("answers are OpenAI's", () => {
   expectTypeOf<Writable<Completion>>().toExtend<OpenAI.Completion>();
   expectTypeOf<Writable<ChatMessageResult>>().toExtend<OpenAI.ChatCompletionMessageParam>();
   expectTypeOf<Writable<ModelList["data"][number]>>().toExtend<OpenAI.Model>();
+});
+
+test("an engine is shared or not, by a plain option", () => {
+  expectTypeOf<CreateEngineOptions["shared"]>().toEqualTypeOf<boolean | null | undefined>();
+  expectTypeOf<PlanMemoryOptions>().toHaveProperty("shared");
 });
 
 test("engine.fetch is a fetch, and what clients take for one", () => {

@@ -16,3 +16,9 @@ declare module "virtual:cairn-parts" {
     Record<import("./protocol/messages").PartName, () => Promise<{ readonly default: string }>>
   >;
 }
+
+declare module "virtual:cairn-build" {
+  /** Names the text of worker.js, in which the package's version stands: a hash in hex. */
+  const build: string;
+  export default build;
+}

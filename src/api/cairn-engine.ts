@@ -79,7 +79,10 @@ export class CairnEngine {
     return (await loadSessions()).deleteSession(this.#sessionHost, id);
   }
 
-  /** Ends live requests with code `disposed`, frees the GPU, ends the worker. A second call waits for the first. */
+  /**
+   * Ends live requests with code `disposed`, frees the GPU, ends the worker. A second call waits for the first. Of an engine that tabs
+   * share, it ends this tab's requests; the last tab's call frees the GPU.
+   */
   dispose(): Promise<void> {
     this.#ended.abort();
     return this.#connection.dispose();

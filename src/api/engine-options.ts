@@ -38,8 +38,13 @@ export interface CreateEngineOptions {
   readonly adapter?: AdapterOptions | null;
   /** Your app's name: KV that is kept beyond the page is shared only within one. Apps of one origin without a name share theirs. */
   readonly namespace?: string | null;
-  /** Where the package's worker.js is served, for pages whose CSP forbids workers from blobs. */
+  /** Where the package's worker.js is served, for pages whose CSP forbids workers from blobs, and for `shared`. */
   readonly workerUrl?: string | URL | null;
+  /**
+   * One engine for all tabs of the origin that ask for the same model with the same options, from the same build: one copy of the
+   * weights, one KV cache, one batch. Needs `workerUrl`, and a model from a hub or a URL. False unless given.
+   */
+  readonly shared?: boolean | null;
   /** Overrides of the engine's settings, by name. */
   readonly engine?: Partial<EngineConfig> | null;
   readonly onProgress?: ((progress: LoadProgress) => void) | null;
@@ -54,6 +59,8 @@ export type PlanMemoryOptions = Omit<CreateEngineOptions, "model" | "onProgress"
 export interface ValidEngineOptions {
   readonly init: EngineInit;
   readonly workerUrl: string | URL | null;
+  /** There is a `workerUrl`, and the page need not lend files. */
+  readonly shared: boolean;
   readonly onProgress: ((progress: LoadProgress) => void) | null;
   readonly signal: AbortSignal | null;
 }
@@ -69,6 +76,7 @@ const OPTION_NAMES: readonly (keyof CreateEngineOptions)[] = [
   "adapter",
   "namespace",
   "workerUrl",
+  "shared",
   "engine",
   "onProgress",
   "signal",
@@ -88,9 +96,14 @@ export function validateEngineOptions(options: CreateEngineOptions): ValidEngine
     namespace: optional(fields, "namespace", aFilledString) ?? undefined,
     engine: optional(fields, "engine", engineOverrides) ?? undefined,
   };
+  const workerUrl = optional(fields, "workerUrl", urlOrString);
+  const shared = optional(fields, "shared", aBoolean) ?? false;
+  if (shared && !workerUrl) throw invalid("workerUrl", "given for shared: a worker from a blob is its tab's own");
+  if (shared && !("cache" in init.model)) throw invalid("shared", "left out for files of this tab");
   return {
     init,
-    workerUrl: optional(fields, "workerUrl", urlOrString),
+    workerUrl,
+    shared,
     onProgress: optional(fields, "onProgress", progressCallback),
     signal: optional(fields, "signal", aSignal),
   };

@@ -55,7 +55,7 @@ export class KvCache {
 
   /**
    * Forgets what is cached; of storage, all of this namespace, whatever its model, and it resolves when that is done. Requests that
-   * run keep the KV that they use, and what is computed later is cached again.
+   * run keep the KV that they use, and what is computed later is cached again. Of an engine that tabs share, it is cleared for all.
    * Rejects with `invalid_request` for an unknown tier, `unsupported_parameter` for an unknown option, both with data { param }.
    */
   async clear(options: KvClearOptions = {}): Promise<void> {

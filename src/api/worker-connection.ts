@@ -18,11 +18,12 @@ import { Watchdog } from "./watchdog";
 /** Time for the worker's script to arrive, be read, and answer; long, because the network may be slow. */
 const IDENTIFY_TIMEOUT_MS = 10_000;
 
-/** What a connection needs of a Worker. */
+/** What a connection needs of a Worker, which may be one that it shares. */
 export interface WorkerLike {
   postMessage(message: unknown, transfer?: Transferable[]): void;
   addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: object): void;
   removeEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: object): void;
+  /** Ends it for this page. */
   terminate(): void;
 }
 
@@ -43,10 +44,14 @@ export class WorkerConnection {
   #failure: CairnError | null = null;
   #disposal: Promise<void> | null = null;
 
-  /** Starts a worker, unless the caller has aborted already. Throws `aborted` and what startWorker throws. */
-  static async open(workerUrl: string | URL | null, signal: AbortSignal | null): Promise<WorkerConnection> {
+  /** Starts a worker, unless the caller has aborted already. Throws `aborted` and what `start` throws. */
+  static async open(
+    workerUrl: string | URL | null,
+    signal: AbortSignal | null,
+    start: () => Promise<WorkerLike> = () => startWorker(workerUrl),
+  ): Promise<WorkerConnection> {
     if (signal?.aborted) throw abortedError(signal.reason);
-    return new WorkerConnection(await startWorker(workerUrl), workerUrl && String(workerUrl));
+    return new WorkerConnection(await start(), workerUrl && String(workerUrl));
   }
 
   /** `url`: where the worker's script is, for errors; null where the package carries it. */

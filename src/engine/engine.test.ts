@@ -302,14 +302,16 @@ describe("the engine's end", () => {
       },
     ],
   ])("a runner that %s fails every live request and every later one", async (_, submit) => {
-    const { generate, state } = makeEngine({ submit, dispose: () => {} });
+    const { engine, generate, state } = makeEngine({ submit, dispose: () => {} });
     state.isDead = true;
+    expect(engine.failure).toBeNull();
     const live = ["r1", "r2", "r3"].map((requestId) => generate(makeRequest(requestId)));
     await settle();
     expect(live.map(summarize)).toEqual(new Array(3).fill("started error:device_lost"));
     expect(generate(makeRequest("r4"))).toMatchObject([
       { kind: "error", error: { code: "device_lost", data: { reason: "unknown" } } },
     ]);
+    expect(engine.failure).toBe(lost);
   });
 
   it("dispose ends live requests, drops the steps in flight, and is idempotent", async () => {

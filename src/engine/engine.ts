@@ -127,6 +127,10 @@ export class Engine {
     this.#parts.runner.dispose();
   }
 
+  get failure(): CairnError | null {
+    return this.#failure;
+  }
+
   get #storage(): StorageControl | null {
     return this.#parts.offload?.storage ?? null;
   }

@@ -59,6 +59,7 @@ type Sink = (event: GenerateEvent) => void;
 /** An engine that does what the test says: each request's events are sent by hand, `prefetch` answers prefetches. */
 export class FakeEngine implements ServedEngine {
   readonly info: EngineInfo;
+  failure: CairnError | null = null;
   readonly requests: GenerateRequest[] = [];
   readonly aborted: string[] = [];
   readonly cleared: (readonly KvTier[])[] = [];

@@ -17,6 +17,8 @@ import { assert, CairnError, toWireError } from "../util/errors";
 /** What the service needs of an Engine. */
 export interface ServedEngine {
   readonly info: EngineInfo;
+  /** Why it takes no more requests; null while it does. */
+  readonly failure: CairnError | null;
   generate(request: GenerateRequest, sink: (event: GenerateEvent) => void): void;
   abort(requestId: string): void;
   countTokens(input: PromptInput): number;
@@ -27,18 +29,17 @@ export interface ServedEngine {
   dispose(): void;
 }
 
+export interface LoadContext<Device> {
+  readonly gpu: Device;
+  readonly onProgress: (progress: LoadProgress) => void;
+  readonly signal: AbortSignal;
+  readonly partSource: PartSource | null;
+}
+
 export interface EngineServiceOptions<Device> {
   /** The worker's `navigator.gpu`; null where the browser has no WebGPU. */
   readonly gpu: Device | null;
-  load(
-    init: EngineInit,
-    context: {
-      gpu: Device;
-      onProgress: (progress: LoadProgress) => void;
-      signal: AbortSignal;
-      partSource: PartSource | null;
-    },
-  ): Promise<ServedEngine>;
+  load(init: EngineInit, context: LoadContext<Device>): Promise<ServedEngine>;
   plan(init: EngineInit, context: { gpu: Device; signal: AbortSignal }): Promise<MemoryPlan>;
 }
 

@@ -1,8 +1,10 @@
-// The worker as a file of its own, for `workerUrl`: with all its parts, but for the large one that few pages need.
+// The worker as a file of its own, for `workerUrl`: with all its parts, but for the large one that few pages need. It is the engine
+// of one page or, as a SharedWorker, of several.
 import type { LazyParts, LoadPart } from "../engine/lazy-parts";
 import { openStorage } from "../offload/storage/open-storage";
 import { serveStorage } from "../offload/storage/serve-storage";
 import { STORAGE_WORKER_NAME, startStorageWorker } from "../offload/storage/storage-connection";
+import { openStorageHere } from "../offload/storage/storage-here";
 import type { PartSource } from "../protocol/messages";
 import { CairnError } from "../util/errors";
 import { importPart } from "./load-part";
@@ -13,12 +15,17 @@ import { profiler } from "./parts/profiler";
 import { quantization } from "./parts/quantization";
 import { selfTest } from "./parts/self-test";
 import { serveEngine } from "./serve-engine";
+import { serveSharedEngine } from "./serve-shared-engine";
 
-const storage = { openStorage, connect: () => startStorageWorker(location.href) };
+const isShared = "SharedWorkerGlobalScope" in self;
+// No browser lets a SharedWorker start workers.
+const connect = () => (isShared ? openStorageHere() : startStorageWorker(location.href));
+const storage = { openStorage, connect };
 const PARTS: Omit<LazyParts, "grammar"> = { selfTest, quantization, profiler, storage, logitStages, arc, int8 };
 
 // It starts itself a second time for the storage.
 if (self.name === STORAGE_WORKER_NAME) serveStorage();
+else if (isShared) serveSharedEngine(partsFrom);
 else serveEngine(partsFrom);
 
 function partsFrom(source: PartSource | null): LoadPart {

@@ -10,12 +10,29 @@ export class FakeLocks implements TabLocks {
   /** By name: who holds it, then who waits. */
   readonly #queues = new Map<string, Request[]>();
 
-  request(name: string, { ifAvailable = false }: LockOptions, hold: Request["hold"]): Promise<unknown> {
+  /** Names of the locks that somebody holds. */
+  get held(): string[] {
+    return [...this.#queues].flatMap(([name, { length }]) => (length > 0 ? [name] : []));
+  }
+
+  /** Names of the locks for which somebody waits. */
+  get awaited(): string[] {
+    return [...this.#queues].flatMap(([name, { length }]) => (length > 1 ? [name] : []));
+  }
+
+  request(name: string, { ifAvailable = false, signal }: LockOptions, hold: Request["hold"]): Promise<unknown> {
     const queue = this.#queues.get(name) ?? [];
     this.#queues.set(name, queue);
     if (ifAvailable && queue.length > 0) return Promise.resolve().then(() => hold(null));
-    return new Promise((end) => {
-      queue.push({ hold, end });
+    return new Promise((end, reject) => {
+      const request = { hold, end };
+      queue.push(request);
+      signal?.addEventListener("abort", () => {
+        const index = queue.indexOf(request);
+        if (index < 1) return;
+        queue.splice(index, 1);
+        reject(signal.reason);
+      });
       if (queue.length === 1) void this.#grant(name, queue);
     });
   }
