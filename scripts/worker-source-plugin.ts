@@ -13,6 +13,7 @@ const WORKER = fileURLToPath(new URL("../src/worker", import.meta.url));
 /** The lazy parts' files; each exports the part under its name. */
 const PARTS: Readonly<Record<PartName, string>> = {
   selfTest: "parts/self-test.ts",
+  download: "parts/download.ts",
   quantization: "parts/quantization.ts",
   profiler: "parts/profiler.ts",
   storage: "parts/storage.ts",

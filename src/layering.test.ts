@@ -23,6 +23,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       "models",
       "kernels",
       "gpu",
+      "loader/cache",
       "offload/arc-policy",
       "offload/storage",
       "sampling/grammar",

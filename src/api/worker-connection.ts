@@ -75,14 +75,13 @@ export class WorkerConnection {
     onProgress: ((progress: LoadProgress) => void) | null,
     signal: AbortSignal | null,
   ): Promise<EngineInfo> {
-    const partSource = proxy(loadPartSource);
     const progress = onProgress && detachedProxy(onProgress);
-    return this.#begin((cancel) => this.#remote.init(init, progress, cancel, partSource), signal);
+    return this.#begin((cancel) => this.#remote.init(init, progress, cancel, proxy(loadPartSource)), signal);
   }
 
   /** Tells what `init` would take. The worker is ended in any case; on an abort, when it has cleaned up. */
   async plan(init: EngineInit, signal: AbortSignal | null): Promise<MemoryPlan> {
-    const plan = await this.#begin((cancel) => this.#remote.plan(init, cancel), signal);
+    const plan = await this.#begin((cancel) => this.#remote.plan(init, cancel, proxy(loadPartSource)), signal);
     this.#worker.terminate();
     return plan;
   }

@@ -1,3 +1,4 @@
+import { browserEnvironment } from "../loader/cache/cache-environment";
 import { type ModelFiles, openModelFiles } from "../loader/model-files";
 import { readWeightMap, type WeightMap } from "../loader/weight-map";
 import type { ModelConfig } from "../models/config";
@@ -9,6 +10,7 @@ import type { WeightPlan } from "../models/weight-plan";
 import type { EngineInit, ModelSource } from "../protocol/messages";
 import { ChatTemplate } from "../tokenizer/chat-template";
 import { Tokenizer } from "../tokenizer/tokenizer";
+import type { LoadPart } from "./lazy-parts";
 
 /** What says which model is read, and how its weights are kept. */
 export type ModelChoice = Pick<EngineInit, "model" | "quantization">;
@@ -29,14 +31,20 @@ export interface Checkpoint extends CheckpointOutline {
   readonly chatTemplate: ChatTemplate | null;
 }
 
+export interface ReadContext {
+  readonly signal: AbortSignal;
+  readonly loadPart: LoadPart;
+}
+
 /** The caller closes `files`. */
-export function readOutline(choice: ModelChoice, signal: AbortSignal): Promise<CheckpointOutline> {
-  return withFiles(choice.model, (files) => outlineOf(files, choice, signal));
+export function readOutline(choice: ModelChoice, context: ReadContext): Promise<CheckpointOutline> {
+  return withFiles(choice.model, context, (files) => outlineOf(files, choice, context.signal));
 }
 
 /** Reads and checks everything but the weights: of those only the headers. The caller closes `files` when the weights are read. */
-export function readCheckpoint(choice: ModelChoice, signal: AbortSignal): Promise<Checkpoint> {
-  return withFiles(choice.model, async (files) => {
+export function readCheckpoint(choice: ModelChoice, context: ReadContext): Promise<Checkpoint> {
+  const { signal } = context;
+  return withFiles(choice.model, context, async (files) => {
     const outline = await outlineOf(files, choice, signal);
     const tokenizer = await Tokenizer.load(files, signal);
     const chatTemplate = await ChatTemplate.load(files, signal);
@@ -45,8 +53,13 @@ export function readCheckpoint(choice: ModelChoice, signal: AbortSignal): Promis
 }
 
 /** Leaves the files open only for what could be read. */
-async function withFiles<T>(source: ModelSource, read: (files: ModelFiles) => Promise<T>): Promise<T> {
-  const files = openModelFiles(source);
+async function withFiles<T>(
+  source: ModelSource,
+  { loadPart }: ReadContext,
+  read: (files: ModelFiles) => Promise<T>,
+): Promise<T> {
+  const environment = browserEnvironment(() => loadPart("download"));
+  const files = openModelFiles(source, environment);
   try {
     return await read(files);
   } catch (error) {

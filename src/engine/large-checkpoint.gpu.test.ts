@@ -27,7 +27,7 @@ describe.skipIf(!dawn)("a checkpoint of more than 4 GiB with a head over the bin
   it("is planned by its headers, in slices", async () => {
     const fetched = vi.spyOn(globalThis, "fetch");
     await withLargeCheckpoint(async (url, { weightFileBytes, numParameters }) => {
-      const plan = await planMemory(initFor(url), { gpu: gpu.gpu, signal });
+      const plan = await planMemory(initFor(url), { gpu: gpu.gpu, signal, loadPart });
       expect(plan).toMatchObject({ downloadBytes: weightFileBytes, numParameters, maxModelLen: 256 });
       expect(weightFileBytes).toBeGreaterThan(2 ** 32);
       expect(HEAD_BYTES).toBeGreaterThan(4 * MAX_BINDING_BYTES);
@@ -44,7 +44,7 @@ describe.skipIf(!dawn)("a checkpoint of more than 4 GiB with a head over the bin
 
   it.runIf(process.env.CAIRN_SOAK)("loads through slices, and each row is where it belongs", async () => {
     await withLargeCheckpoint(async (url, { chain }) => {
-      const plan = await planMemory(initFor(url), { gpu: gpu.gpu, signal });
+      const plan = await planMemory(initFor(url), { gpu: gpu.gpu, signal, loadPart });
       const parts = await loadEngineParts(initFor(url), { gpu: gpu.gpu, signal, onProgress: () => {}, loadPart });
       expect(gpu.bufferLabels.filter((label) => label === "head")).toHaveLength(HEAD_BYTES / MAX_BINDING_BYTES);
       expect(parts.info.weightBytes).toBe(plan.weightBytes);

@@ -1,4 +1,5 @@
 import type { Profiler } from "../gpu/profiler";
+import type { Downloader } from "../loader/cache/downloader";
 import type { Quantization } from "../models/quantization";
 import type { ArcPolicy } from "../offload/arc-policy";
 import type { openStorage } from "../offload/storage/open-storage";
@@ -14,6 +15,7 @@ import type { Vocabulary } from "../sampling/grammar/vocabulary";
 /** Parts of the engine that are loaded only where they are needed. */
 export interface LazyParts {
   readonly selfTest: JudgeDevice;
+  readonly download: Downloader;
   readonly quantization: Quantization;
   readonly storage: StoragePart;
   readonly logitStages: typeof LogitStages;

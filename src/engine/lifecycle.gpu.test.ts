@@ -72,7 +72,7 @@ describe.skipIf(!dawn)("dispose", () => {
     const service = new EngineService({
       gpu: watched.gpu,
       load: (init, context) => loadEngine(init, { ...context, loadPart }),
-      plan: planMemory,
+      plan: (init, context) => planMemory(init, { ...context, loadPart }),
     });
     let disposing: Promise<void> | null = null;
     const loading = service.init(

@@ -74,7 +74,7 @@ export async function loadEngine(init: EngineInit, context: LoadContext): Promis
 export async function loadEngineParts(init: EngineInit, context: LoadContext): Promise<LoadedParts> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
   context.onProgress({ phase: "config", loaded: 0, total: 0 });
-  const checkpoint = await readCheckpoint(init, context.signal);
+  const checkpoint = await readCheckpoint(init, context);
   try {
     return await loadCheckpoint(checkpoint, init, engineConfig, context);
   } finally {

@@ -94,7 +94,7 @@ describe.skipIf(!dawn)("planMemory", () => {
     const gpu = new WatchedGpu(dawn as GPU, { maxBindingBytes });
     watched.push(gpu);
     const source = { ...init, model: model(), engine: { ...FEW_KERNELS, ...init?.engine } };
-    const plan = await planMemory(source, { gpu: gpu.gpu, signal });
+    const plan = await planMemory(source, { gpu: gpu.gpu, signal, loadPart });
     expect(gpu.devices).toEqual([]);
 
     const engine = await loadEngine(source, { gpu: gpu.gpu, signal, onProgress: () => {}, loadPart });
@@ -122,7 +122,7 @@ describe.skipIf(!dawn)("planMemory", () => {
     watched.push(gpu);
     const plan = (offloadEncoding: "exact" | "int8") => {
       const init = { model: filesSource(DEMO_MODEL), engine: { numStagingSlots: 256, offloadEncoding } };
-      return planMemory(init, { gpu: gpu.gpu, signal });
+      return planMemory(init, { gpu: gpu.gpu, signal, loadPart });
     };
     await expect(plan("exact")).resolves.toMatchObject({ maxModelLen: expect.any(Number) });
     // 256 chunks of two pages: 256 vectors each, of 64 elements and a scale.
@@ -133,7 +133,7 @@ describe.skipIf(!dawn)("planMemory", () => {
     const gpu = new WatchedGpu(dawn as GPU);
     watched.push(gpu);
     const init = { model: filesSource(DEMO_MODEL), maxModelLen: 1024, engine: { gpuMemoryBytes: 13_000_000 } };
-    const plan = await planMemory(init, { gpu: gpu.gpu, signal });
+    const plan = await planMemory(init, { gpu: gpu.gpu, signal, loadPart });
     expect(plan).toMatchObject({ maxModelLen: 1024, longestModelLen: expect.any(Number) });
     expect(plan.longestModelLen).toBeGreaterThan(0);
     expect(plan.longestModelLen).toBeLessThan(1024);
@@ -145,7 +145,10 @@ describe.skipIf(!dawn)("planMemory", () => {
       data: { neededBytes: gpuBytes, availableBytes: 13_000_000, ...parts, maxModelLen: 1024, longestModelLen },
     });
     expect(gpu.devices).toEqual([]);
-    const fitting: MemoryPlan = await planMemory({ ...init, maxModelLen: longestModelLen }, { gpu: gpu.gpu, signal });
+    const fitting: MemoryPlan = await planMemory(
+      { ...init, maxModelLen: longestModelLen },
+      { gpu: gpu.gpu, signal, loadPart },
+    );
     expect(fitting.gpuBytes).toBeLessThanOrEqual(13_000_000);
   });
 });

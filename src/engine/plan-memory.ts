@@ -11,7 +11,7 @@ import type { EngineInit } from "../protocol/messages";
 import { kvTransfersBytes } from "../runner/kv-transfers";
 import { stepStateBytes } from "../runner/step-state";
 import { maxUnprocessedTokens } from "../scheduler/scheduler-options";
-import { type CheckpointOutline, readOutline, weightFileBytes } from "./checkpoint";
+import { type CheckpointOutline, type ReadContext, readOutline, weightFileBytes } from "./checkpoint";
 import { resolveEngineConfig } from "./engine-config";
 import { scratchSizes, stepSizes } from "./engine-sizes";
 import { chunkBytes, hostCacheBytes } from "./make-offload";
@@ -40,9 +40,9 @@ export async function planEngine(
  * Plans by config, headers and adapter alone. Rejects with what is wrong with them or with the settings, and where no
  * context fits with `out_of_memory` or `device_limit`; a context that was asked for and does not fit is told, not refused.
  */
-export async function planMemory(init: EngineInit, context: { gpu: GPU; signal: AbortSignal }): Promise<MemoryPlan> {
+export async function planMemory(init: EngineInit, context: ReadContext & { readonly gpu: GPU }): Promise<MemoryPlan> {
   const engineConfig = resolveEngineConfig({ kvCacheBytes: init.kvCacheBytes, ...init.engine });
-  const outline = await readOutline(init, context.signal);
+  const outline = await readOutline(init, context);
   outline.files.close();
   const { geometry, adapter, memory } = await planEngine(init, engineConfig, outline, context.gpu);
   throwIfAborted(context.signal);

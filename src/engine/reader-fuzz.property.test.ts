@@ -7,6 +7,7 @@ import { allLinears, allNorms } from "../models/weight-plan";
 import { largestAllocation } from "../testing/allocation-watch";
 import { filesSource } from "../testing/demo-model";
 import { type Folder, fuzzFolders, fuzzTemplates, fuzzTokenizers } from "../testing/fuzz-models";
+import { loadPart } from "../testing/lazy-parts";
 import { concat, lieAboutHeaderLength, mutateBytes } from "../testing/mutate-bytes";
 import { mutateJson } from "../testing/mutate-json";
 import { Random } from "../testing/random";
@@ -36,7 +37,7 @@ const MESSAGES = [
   { role: "assistant", content: "Hello!" },
   { role: "user", content: "" },
 ];
-const SIGNAL = new AbortController().signal;
+const CONTEXT = { signal: new AbortController().signal, loadPart };
 
 /** Counts what came of the inputs, so that a fuzz that reaches nothing is seen. */
 class Outcomes {
@@ -66,7 +67,7 @@ const pick = <T>(random: Random, values: readonly T[]): T => values[random.int(0
 /** Reads a whole model but its weights on the GPU, and uses each part of it once. */
 async function useFolder(folder: Folder): Promise<void> {
   const files = Object.fromEntries(folder);
-  const checkpoint = await readCheckpoint({ model: filesSource(files) }, SIGNAL);
+  const checkpoint = await readCheckpoint({ model: filesSource(files) }, CONTEXT);
   const { config, layout, plan, weightMap, tokenizer, chatTemplate } = checkpoint;
   const geometry = makeKvGeometry(config, "f16");
   const memory = divideEngineMemory({}, resolveEngineConfig(), checkpoint, geometry, { maxBindingBytes: 2 ** 30 });

@@ -1,4 +1,5 @@
 import type { CacheEnvironment } from "./cache/cache-environment";
+import { downloader } from "./cache/downloader";
 import type { ModelStore, StoreRoot, StoreWriter } from "./cache/model-store";
 import type { ByteRange } from "./file-source";
 
@@ -91,6 +92,7 @@ export function testEnvironment(root: StoreRoot | null, changes: Partial<CacheEn
     freeBytes: async () => null,
     locks: null,
     retry: { maxRetries: 3, delayMs: 1 },
+    loadDownloader: async () => downloader,
     ...changes,
   };
 }

@@ -8,6 +8,7 @@ const HTML = "<!doctype html><title>The app</title>";
 const DIGITS = Uint8Array.from({ length: 100 }, (_, index) => index);
 
 const openUrl = (url: string) => openModelFiles({ kind: "url", url, cache: false }, testEnvironment(null));
+const openPicked = (files: File[]) => openModelFiles({ kind: "files", files }, testEnvironment(null));
 
 describe("model id", () => {
   it.each([
@@ -24,8 +25,8 @@ describe("model id", () => {
   });
 
   it("of a folder is its name", () => {
-    expect(openModelFiles({ kind: "files", files: [pickedFile("tiny/config.json")] }).modelId).toBe("tiny");
-    expect(openModelFiles({ kind: "files", files: [new File([], "config.json")] }).modelId).toBe("local-model");
+    expect(openPicked([pickedFile("tiny/config.json")]).modelId).toBe("tiny");
+    expect(openPicked([new File([], "config.json")]).modelId).toBe("local-model");
   });
 });
 
@@ -38,10 +39,8 @@ function pickedFile(path: string): File {
 
 describe("picked files", () => {
   it("are found by name in any folder, the shallowest first", async () => {
-    const files = openModelFiles({
-      kind: "files",
-      files: ["m/original/config.json", "m/config.json", "m/x/config.json", "m/x/only.json"].map(pickedFile),
-    });
+    const paths = ["m/original/config.json", "m/config.json", "m/x/config.json", "m/x/only.json"];
+    const files = openPicked(paths.map(pickedFile));
     expect(await files.readJson("config.json")).toBe("m/config.json");
     expect(await files.readJson("only.json")).toBe("m/x/only.json");
   });

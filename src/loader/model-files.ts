@@ -1,8 +1,9 @@
 import type { ModelSource } from "../protocol/messages";
 import { CairnError, type ErrorCode, reasonOf } from "../util/errors";
 import { ByteCursor } from "./byte-cursor";
-import { browserEnvironment, type CacheEnvironment } from "./cache/cache-environment";
-import { CachedSource, type FetchAllOptions } from "./cache/cached-source";
+import type { CacheEnvironment } from "./cache/cache-environment";
+import { CachedSource } from "./cache/cached-source";
+import type { FetchAllOptions } from "./cache/downloader";
 import { DirectorySource } from "./directory-source";
 import { FileListSource } from "./file-list-source";
 import type { ByteRange, FileSource } from "./file-source";
@@ -121,8 +122,8 @@ export class ModelFiles {
 }
 
 /** `environment`: where files of a model on the network are kept. */
-export function openModelFiles(source: ModelSource, environment?: CacheEnvironment): ModelFiles {
-  return new ModelFiles(openSource(source, environment ?? browserEnvironment()));
+export function openModelFiles(source: ModelSource, environment: CacheEnvironment): ModelFiles {
+  return new ModelFiles(openSource(source, environment));
 }
 
 function openSource(source: ModelSource, environment: CacheEnvironment): FileSource {

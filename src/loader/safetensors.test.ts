@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
+import { testEnvironment } from "./memory-store.fixture";
 import { openModelFiles } from "./model-files";
 import { readSafetensorsHeader } from "./safetensors";
 import { byteTensorsFile, pickedFiles, rejection, safetensorsFile } from "./test-files";
 import { serveFiles, startTestServer } from "./test-server";
 
 const FILE = "model.safetensors";
+const openUrl = (url: string) => openModelFiles({ kind: "url", url }, testEnvironment(null));
 const DATA = new Uint8Array(12);
 const A = { dtype: "F16", shape: [2, 2], data_offsets: [0, 8] };
 const B = { dtype: "F32", shape: [1], data_offsets: [8, 12] };
@@ -50,7 +52,7 @@ describe("a good header", () => {
     async (options) => {
       const bytes = byteTensorsFile(longNames);
       await using server = await startTestServer(serveFiles({ [FILE]: bytes }, options));
-      const tensors = await readSafetensorsHeader(openModelFiles({ kind: "url", url: server.url }), FILE);
+      const tensors = await readSafetensorsHeader(openUrl(server.url), FILE);
       expect([tensors.length, tensors[4999].byteOffset]).toEqual([5000, bytes.length - 2]);
       expect(server.requests.length).toBe(2);
     },
@@ -112,7 +114,7 @@ describe("a lying header", () => {
       await using server = await startTestServer(
         serveFiles({ [FILE]: withLength(1000n), empty: new Uint8Array(0) }, options),
       );
-      const files = openModelFiles({ kind: "url", url: server.url });
+      const files = openUrl(server.url);
       expect(await rejection(readSafetensorsHeader(files, FILE))).toEqual({
         code: "invalid_safetensors",
         data: { file: FILE, reason: expect.stringContaining("inside its header of 1000 bytes") },

@@ -1,4 +1,5 @@
 import { CairnError } from "../util/errors";
+import { testEnvironment } from "./memory-store.fixture";
 import { type ModelFiles, openModelFiles } from "./model-files";
 
 const UTF8 = new TextEncoder();
@@ -40,10 +41,8 @@ export function jsonFile(value: unknown): Uint8Array<ArrayBuffer> {
 
 /** Files as a person picks them, without a server. */
 export function pickedFiles(files: Readonly<Record<string, Uint8Array<ArrayBuffer>>>): ModelFiles {
-  return openModelFiles({
-    kind: "files",
-    files: Object.entries(files).map(([name, bytes]) => new File([bytes], name)),
-  });
+  const picked = Object.entries(files).map(([name, bytes]) => new File([bytes], name));
+  return openModelFiles({ kind: "files", files: picked }, testEnvironment(null));
 }
 
 /** Code and data of the CairnError that `promise` rejects with. */

@@ -221,6 +221,7 @@ export const ENGINE_WORKER_NAME = "cairn-engine";
 /** Parts of the engine that are loaded only where they are needed; scripts/worker-source-plugin.ts makes a script of each. */
 export type PartName =
   | "selfTest"
+  | "download"
   | "quantization"
   | "profiler"
   | "storage"
@@ -236,8 +237,8 @@ export type PartSource = (name: PartName) => Promise<string>;
 export interface EngineWorkerApi {
   /** Answers at once, so that the page can tell the engine's worker from another script. */
   identify(): Promise<typeof ENGINE_WORKER_NAME>;
-  /** Tells what `init` would take, and makes nothing. `cancel` ends the planning when a message arrives on it. */
-  plan(init: EngineInit, cancel: MessagePort): Promise<MemoryPlan>;
+  /** Tells what `init` would take, and makes nothing. `cancel` ends the planning when a message arrives on it; `partSource` as for `init`. */
+  plan(init: EngineInit, cancel: MessagePort, partSource: PartSource | null): Promise<MemoryPlan>;
   /**
    * `onProgress` and `partSource` are Comlink proxies; the latter is null where nobody has the parts that the worker lacks. `cancel`
    * aborts the load when a message arrives on it.

@@ -1,6 +1,7 @@
 import { expose } from "comlink";
 import { openCacheApi } from "../loader/cache/cache-api-store";
 import { browserEnvironment } from "../loader/cache/cache-environment";
+import { downloader } from "../loader/cache/downloader";
 import { openOpfs } from "../loader/cache/opfs-store";
 import { openModelFiles } from "../loader/model-files";
 import { installErrorTransfer } from "../protocol/comlink-errors";
@@ -18,7 +19,10 @@ const hubWorker = {
   async load(source: ModelSource, options: { readonly useCacheApi?: boolean } = {}) {
     controller = new AbortController();
     const { signal } = controller;
-    const environment = { ...browserEnvironment(), ...(options.useCacheApi && { openRoot: openCacheApi }) };
+    const environment = {
+      ...browserEnvironment(async () => downloader),
+      ...(options.useCacheApi && { openRoot: openCacheApi }),
+    };
     const files = openModelFiles(source, environment);
     try {
       const config = await files.readJson("config.json", { signal });

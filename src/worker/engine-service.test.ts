@@ -158,17 +158,17 @@ describe("EngineService", () => {
     const untilAborted: Options["plan"] = (_, { signal }) =>
       new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("any"))));
 
-    it("plans with the GPU it was given", async () => {
-      const [gpu, plan] = [{ name: "gpu" }, vi.fn(async () => FAKE_PLAN)];
-      expect(await serviceOf({ gpu, load, plan }).plan(INIT, channel().port2)).toEqual(FAKE_PLAN);
-      expect(plan).toHaveBeenCalledExactlyOnceWith(INIT, { gpu, signal: expect.any(AbortSignal) });
+    it("plans with the GPU and the parts it was given", async () => {
+      const [gpu, plan, partSource] = [{ name: "gpu" }, vi.fn(async () => FAKE_PLAN), async () => "a part"];
+      expect(await serviceOf({ gpu, load, plan }).plan(INIT, channel().port2, partSource)).toEqual(FAKE_PLAN);
+      expect(plan).toHaveBeenCalledExactlyOnceWith(INIT, { gpu, signal: expect.any(AbortSignal), partSource });
     });
 
     it("rejects with no_webgpu, and with what the planning threw", async () => {
       const plan = async () => Promise.reject(new CairnError("tensor_missing", "none", { tensor: "a" }));
       const { port2 } = channel();
-      await expect(serviceOf({ gpu: null, load }).plan(INIT, port2)).rejects.toMatchObject({ code: "no_webgpu" });
-      await expect(serviceOf({ gpu: {}, load, plan }).plan(INIT, channel().port2)).rejects.toMatchObject({
+      await expect(serviceOf({ gpu: null, load }).plan(INIT, port2, null)).rejects.toMatchObject({ code: "no_webgpu" });
+      await expect(serviceOf({ gpu: {}, load, plan }).plan(INIT, channel().port2, null)).rejects.toMatchObject({
         code: "tensor_missing",
         data: { tensor: "a" },
       });
@@ -176,12 +176,12 @@ describe("EngineService", () => {
 
     it("ends when a message comes on the cancel port, and when the worker is disposed of", async () => {
       const { port1, port2 } = channel();
-      const cancelled = serviceOf({ gpu: {}, load, plan: untilAborted }).plan(INIT, port2);
+      const cancelled = serviceOf({ gpu: {}, load, plan: untilAborted }).plan(INIT, port2, null);
       port1.postMessage(null);
       await expect(cancelled).rejects.toMatchObject({ code: "aborted" });
 
       const service = serviceOf({ gpu: {}, load, plan: untilAborted });
-      const rejection = expect(service.plan(INIT, channel().port2)).rejects.toMatchObject({ code: "disposed" });
+      const rejection = expect(service.plan(INIT, channel().port2, null)).rejects.toMatchObject({ code: "disposed" });
       await service.dispose();
       await rejection;
     });
@@ -193,7 +193,9 @@ describe("EngineService", () => {
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
         return FAKE_PLAN;
       };
-      await expect(serviceOf({ gpu: {}, load, plan }).plan(INIT, port2)).rejects.toMatchObject({ code: "aborted" });
+      await expect(serviceOf({ gpu: {}, load, plan }).plan(INIT, port2, null)).rejects.toMatchObject({
+        code: "aborted",
+      });
     });
   });
 

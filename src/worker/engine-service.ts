@@ -40,7 +40,7 @@ export interface EngineServiceOptions<Device> {
   /** The worker's `navigator.gpu`; null where the browser has no WebGPU. */
   readonly gpu: Device | null;
   load(init: EngineInit, context: LoadContext<Device>): Promise<ServedEngine>;
-  plan(init: EngineInit, context: { gpu: Device; signal: AbortSignal }): Promise<MemoryPlan>;
+  plan(init: EngineInit, context: Omit<LoadContext<Device>, "onProgress">): Promise<MemoryPlan>;
 }
 
 /** The worker's side of the thread boundary: one engine behind Comlink calls, one port a request. */
@@ -60,8 +60,8 @@ export class EngineService<Device> implements EngineWorkerApi {
   }
 
   /** Rejects with `no_webgpu`, `aborted`, `disposed`, or what planning threw. */
-  async plan(init: EngineInit, cancel: MessagePort): Promise<MemoryPlan> {
-    return this.#begin(cancel, (gpu, signal) => this.#options.plan(init, { gpu, signal }));
+  async plan(init: EngineInit, cancel: MessagePort, partSource: PartSource | null): Promise<MemoryPlan> {
+    return this.#begin(cancel, (gpu, signal) => this.#options.plan(init, { gpu, signal, partSource }));
   }
 
   /** May be called once. Rejects with what is wrong: `no_webgpu`, `aborted`, `disposed`, or what loading threw. */

@@ -20,6 +20,6 @@ export function engineOptions(partsFrom: (source: PartSource | null) => LoadPart
     gpu: navigator.gpu ?? null,
     load: (init, { partSource, ...context }) =>
       loadEngine(init, { ...context, loadPart: partsFrom(partSource), verdicts: browserVerdicts }),
-    plan: planMemory,
+    plan: (init, { partSource, ...context }) => planMemory(init, { ...context, loadPart: partsFrom(partSource) }),
   };
 }

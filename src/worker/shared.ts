@@ -1,6 +1,7 @@
 import { Buffers } from "../gpu/buffers";
 import { Encoder } from "../gpu/encoder";
 import { gridModule } from "../kernels/modules";
+import { inStore, StoreError } from "../loader/cache/model-store";
 import { buildAttention, buildRopeKvWrite } from "../models/layers/attention";
 import { buildEmbedding } from "../models/layers/embedding";
 import { buildGemm, buildGemv } from "../models/layers/linear";
@@ -11,6 +12,7 @@ import { GpuModelRunner } from "../runner/gpu-model-runner";
 import { packStep, stepBufferSizes } from "../runner/step-buffer";
 import { allocateStepState } from "../runner/step-state";
 import { CairnError } from "../util/errors";
+import { bytesToHex, Sha256 } from "../util/sha256";
 
 /**
  * What the worker hands to its lazy parts, each a script of its own: where a part imports one of these, it gets it from here
@@ -21,6 +23,8 @@ export const SHARED = {
   CairnError,
   Encoder,
   GpuModelRunner,
+  Sha256,
+  StoreError,
   allocateScratch,
   allocateStepState,
   buildAttention,
@@ -29,7 +33,9 @@ export const SHARED = {
   buildGemv,
   buildNorm,
   buildRopeKvWrite,
+  bytesToHex,
   gridModule,
+  inStore,
   inverseFrequencies,
   packStep,
   ropeTable,

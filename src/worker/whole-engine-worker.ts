@@ -9,6 +9,7 @@ import type { PartSource } from "../protocol/messages";
 import { CairnError } from "../util/errors";
 import { importPart } from "./load-part";
 import { arc } from "./parts/arc";
+import { download } from "./parts/download";
 import { int8 } from "./parts/int8";
 import { logitStages } from "./parts/logit-stages";
 import { profiler } from "./parts/profiler";
@@ -21,7 +22,16 @@ const isShared = "SharedWorkerGlobalScope" in self;
 // No browser lets a SharedWorker start workers.
 const connect = () => (isShared ? openStorageHere() : startStorageWorker(location.href));
 const storage = { openStorage, connect };
-const PARTS: Omit<LazyParts, "grammar"> = { selfTest, quantization, profiler, storage, logitStages, arc, int8 };
+const PARTS: Omit<LazyParts, "grammar"> = {
+  selfTest,
+  download,
+  quantization,
+  profiler,
+  storage,
+  logitStages,
+  arc,
+  int8,
+};
 
 // It starts itself a second time for the storage.
 if (self.name === STORAGE_WORKER_NAME) serveStorage();

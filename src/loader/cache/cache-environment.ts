@@ -1,5 +1,6 @@
 import { DEFAULT_RETRY, type RetryPolicy } from "../remote/fetch-retrying";
 import { openCacheApi } from "./cache-api-store";
+import type { Downloader } from "./downloader";
 import type { StoreRoot } from "./model-store";
 import { canWriteOpfs, openOpfs } from "./opfs-store";
 
@@ -12,10 +13,12 @@ export interface CacheEnvironment {
   /** Null where the browser has none. */
   readonly locks: LockManager | null;
   readonly retry: RetryPolicy;
+  /** Called once something is not here. */
+  readonly loadDownloader: () => Promise<Downloader>;
 }
 
 /** This worker's. */
-export function browserEnvironment(): CacheEnvironment {
+export function browserEnvironment(loadDownloader: () => Promise<Downloader>): CacheEnvironment {
   const { storage, locks } = globalThis.navigator ?? {};
   return {
     openRoot: async () => (canWriteOpfs() ? await openOpfs() : null) ?? openCacheApi(),
@@ -25,5 +28,6 @@ export function browserEnvironment(): CacheEnvironment {
     },
     locks: locks ?? null,
     retry: DEFAULT_RETRY,
+    loadDownloader,
   };
 }

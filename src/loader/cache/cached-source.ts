@@ -1,25 +1,14 @@
 import { CairnError } from "../../util/errors";
 import { type FileSource, type OpenedFile, type OpenOptions, PLAIN_FILE_NAME } from "../file-source";
 import { throwIfAborted, toReadError } from "../read-errors";
-import { openRemote } from "../remote/open-remote";
 import type { Remote, RemoteFile, RemoteModel } from "../remote/remote";
-import { openVerified } from "../remote/verified-body";
 import type { CacheEnvironment } from "./cache-environment";
-import { downloadFile } from "./download-file";
-import { type DownloadedBytes, DownloadProgress } from "./download-progress";
-import { inParallel } from "./in-parallel";
+import type { FetchAllOptions } from "./downloader";
 import { isCurrent } from "./is-current";
 import { readManifests } from "./manifest";
 import { ModelFolder } from "./model-folder";
 import { downloadLock, holding, share, useLock } from "./model-locks";
 import { inStore, StoreError, type StoreRoot } from "./model-store";
-
-export interface FetchAllOptions {
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (bytes: DownloadedBytes) => void;
-}
-
-const NUM_PARALLEL_DOWNLOADS = 3;
 
 /**
  * A model on the network of which files are kept in this browser. Whatever goes wrong with keeping them, the files are read from
@@ -56,11 +45,12 @@ export class CachedSource implements FileSource {
     }
     try {
       const model = await this.#open(signal);
-      if (keep) await this.#keep([file], signal);
+      if (keep) await this.#keep([file], { signal });
       const kept = await this.#orGiveUp(() => this.#openKept(file, range, signal));
       if (kept) return kept;
       const remote = model.locate(file);
-      const { retry } = this.#environment;
+      const { retry, loadDownloader } = this.#environment;
+      const { openRemote, openVerified } = await loadDownloader();
       return await (range ? openRemote(remote, { ...range, retry, signal }) : openVerified(remote, { retry, signal }));
     } catch (thrown) {
       throw await this.#rememberMissing(file, toReadError(thrown, file, signal));
@@ -68,9 +58,9 @@ export class CachedSource implements FileSource {
   }
 
   /** Makes these files local, so far as the browser keeps them. Throws as `open` does; what arrived until then is kept. */
-  async fetchAll(files: readonly string[], { signal, onProgress }: FetchAllOptions = {}): Promise<void> {
-    await this.#open(signal);
-    await this.#keep(files, signal, onProgress, true);
+  async fetchAll(files: readonly string[], options: FetchAllOptions = {}): Promise<void> {
+    await this.#open(options.signal);
+    await this.#keep(files, options, true);
   }
 
   /** SHA-256 of a whole file in hexadecimal digits; null where it is not known (yet). */
@@ -92,11 +82,10 @@ export class CachedSource implements FileSource {
   }
 
   async #find(signal: AbortSignal | undefined): Promise<RemoteModel> {
-    const { retry } = this.#environment;
     const root = this.#isKept ? await this.#openRoot() : null;
     const kept = root ? await readManifests(root).catch(() => []) : [];
     const remembered = kept.map(({ manifest }) => manifest);
-    const model = await this.#remote.find(remembered, retry, signal);
+    const model = await this.#remote.find(remembered, this.#environment, signal);
     this.#model = model;
     if (root) await this.#orGiveUp(() => this.#openFolder(root, model, signal));
     return model;
@@ -156,12 +145,8 @@ export class CachedSource implements FileSource {
     return validated;
   }
 
-  async #keep(
-    files: readonly string[],
-    signal: AbortSignal | undefined,
-    onProgress?: FetchAllOptions["onProgress"],
-    isAll = false,
-  ): Promise<void> {
+  async #keep(files: readonly string[], options: FetchAllOptions, isAll = false): Promise<void> {
+    const { signal } = options;
     const folder = this.#folder;
     const model = this.#model;
     if (!folder || !model) return;
@@ -173,7 +158,7 @@ export class CachedSource implements FileSource {
       if (!isAll && (await isHere())) return;
       await this.#locked(model.key, signal, async () => {
         await folder.reload();
-        await this.#download(folder, model, files, signal, onProgress);
+        await this.#download(folder, model, files, options);
         await folder.touch(model.ref, isAll);
       });
     });
@@ -183,38 +168,17 @@ export class CachedSource implements FileSource {
     folder: ModelFolder,
     model: RemoteModel,
     files: readonly string[],
-    signal: AbortSignal | undefined,
-    onProgress: FetchAllOptions["onProgress"],
+    options: FetchAllOptions,
   ): Promise<void> {
     const wanted: RemoteFile[] = [];
-    const progress = new DownloadProgress(onProgress, () => performance.now());
     for (const file of files) {
-      if (await this.#isLocal(folder, file, signal)) continue;
-      const remote = model.locate(file);
-      wanted.push(remote);
-      progress.set(file, 0, remote.size);
+      if (!(await this.#isLocal(folder, file, options.signal))) wanted.push(model.locate(file));
     }
-    await this.#checkRoom(folder, wanted);
-    const { retry } = this.#environment;
-    await inParallel(NUM_PARALLEL_DOWNLOADS, wanted, signal, async (remote, signal) => {
-      const { file } = remote;
-      const remember = (record: Parameters<ModelFolder["setRecord"]>[1]) => folder.setRecord(file, record);
-      const record = folder.record(file);
-      await downloadFile({ remote, store: folder.store, record, remember, progress, retry, signal });
+    if (wanted.length === 0) return;
+    const { downloadAll } = await this.#environment.loadDownloader();
+    await downloadAll(wanted, folder, this.#environment, options, (file) => {
       this.#validated.set(file, Promise.resolve(true));
     });
-  }
-
-  /** Fails before a download of which the end would not fit. */
-  async #checkRoom(folder: ModelFolder, wanted: readonly RemoteFile[]): Promise<void> {
-    let numNeeded = 0;
-    for (const { file, size } of wanted) {
-      if (size !== null) numNeeded += size - (await inStore(() => folder.store.size(file)));
-    }
-    const numFree = await this.#environment.freeBytes();
-    if (numFree !== null && numNeeded > numFree) {
-      throw new StoreError(new DOMException(`${numNeeded} bytes needed, ${numFree} free`, "QuotaExceededError"));
-    }
   }
 
   #locked<T>(key: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {

@@ -1,6 +1,5 @@
 import { throwIfAborted } from "../read-errors";
-import { validatorOf } from "../remote/open-remote";
-import type { RemoteFile } from "../remote/remote";
+import { type RemoteFile, validatorOf } from "../remote/remote";
 
 /** How long a server may take to say that nothing changed. */
 const PATIENCE_MS = 5_000;

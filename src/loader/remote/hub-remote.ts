@@ -2,16 +2,15 @@ import type { ModelSource } from "../../protocol/messages";
 import { CairnError } from "../../util/errors";
 import { DEFAULT_HUB_ENDPOINT } from "../../util/hub";
 import { isRecord } from "../../util/json";
-import { PLAIN_FILE_NAME } from "../file-source";
+import type { CacheEnvironment } from "../cache/cache-environment";
 import { toReadError } from "../read-errors";
 import { discardBody, fetchRetrying, type RetryPolicy } from "./fetch-retrying";
-import type { FileList, ListedFile, RememberedModel, Remote, RemoteFile, RemoteModel } from "./remote";
+import type { HubPage } from "./hub-list";
+import type { FileList, RememberedModel, Remote, RemoteFile, RemoteModel } from "./remote";
 
 const COMMIT = /^[0-9a-f]{40}$/;
 /** How long the hub may take to answer where an earlier answer is at hand. */
 const IMPATIENT_MS = 5_000;
-/** A thousand files a page. */
-const MAX_LIST_PAGES = 100;
 
 type HubSource = Extract<ModelSource, { readonly kind: "hub" }>;
 
@@ -31,12 +30,22 @@ export class HubRemote implements Remote {
   }
 
   /** Throws `gated_model` { repo, status, hasToken }, `model_file_missing` { repo, revision, status }, `network`, `aborted`. */
-  async find(remembered: readonly RememberedModel[], retry: RetryPolicy, signal?: AbortSignal): Promise<RemoteModel> {
+  async find(
+    remembered: readonly RememberedModel[],
+    { retry, loadDownloader }: CacheEnvironment,
+    signal?: AbortSignal,
+  ): Promise<RemoteModel> {
     const { repo, revision: ref } = this.#source;
     const revision = COMMIT.test(ref) ? ref : await this.#resolveRef(remembered, retry, signal);
     const key = this.#keyOf(revision);
-    const known = remembered.find((model) => model.key === key)?.list;
-    const list = known ?? (await this.#fetchList(revision, retry, signal));
+    const fetchList = async () => {
+      const { fetchFileList } = await loadDownloader();
+      const url = `${this.#apiUrl()}/tree/${revision}?recursive=true`;
+      return fetchFileList(url, (page) => this.#fetchPage(page, retry, signal)).catch((thrown) => {
+        throw toReadError(thrown, repo, signal);
+      });
+    };
+    const list = remembered.find((model) => model.key === key)?.list ?? (await fetchList());
     return { key, model: repo, revision, ref, list, locate: (file) => this.#locate(revision, list, file) };
   }
 
@@ -50,7 +59,7 @@ export class HubRemote implements Remote {
     retry: RetryPolicy,
     signal: AbortSignal | undefined,
   ): Promise<string> {
-    const { revision: ref } = this.#source;
+    const { repo, revision: ref } = this.#source;
     const [latest] = remembered
       .filter((model) => model.refs[ref] !== undefined && model.key === this.#keyOf(model.revision))
       .sort((a, b) => Number(b.isComplete) - Number(a.isComplete) || b.refs[ref] - a.refs[ref]);
@@ -58,40 +67,25 @@ export class HubRemote implements Remote {
     const deadline = latest && AbortSignal.timeout(IMPATIENT_MS);
     try {
       const url = `${this.#apiUrl()}/revision/${encodeURIComponent(ref)}`;
-      const { json } = await this.#fetchJson(url, patience, signal, deadline);
+      const { json } = await this.#fetchPage(url, patience, signal, deadline);
       if (isRecord(json) && typeof json.sha === "string" && COMMIT.test(json.sha)) return json.sha;
-      throw this.#network(`${url} names no commit`);
+      throw toReadError(new Error(`${url} names no commit`), repo, undefined);
     } catch (thrown) {
       if (latest?.revision && thrown instanceof CairnError && thrown.code === "network") return latest.revision;
       throw thrown;
     }
   }
 
-  async #fetchList(commit: string, retry: RetryPolicy, signal: AbortSignal | undefined): Promise<FileList> {
-    const list: Record<string, ListedFile> = {};
-    const url = new URL(`${this.#apiUrl()}/tree/${commit}`);
-    url.search = "?recursive=true";
-    for (let numPages = 0; numPages < MAX_LIST_PAGES; numPages++) {
-      const { json, next } = await this.#fetchJson(url.href, retry, signal);
-      if (!Array.isArray(json)) throw this.#network(`${url.href} is not a list`);
-      for (const entry of json) addListed(list, entry);
-      if (next === null) return list;
-      // Only the cursor counts: a link to another host is not followed.
-      url.search = new URL(next, url).search;
-    }
-    throw this.#network(`the list of files has more than ${MAX_LIST_PAGES} pages`);
-  }
-
   #apiUrl(): string {
     return `${this.#source.endpoint}/api/models/${this.#source.repo}`;
   }
 
-  async #fetchJson(
+  async #fetchPage(
     url: string,
     retry: RetryPolicy,
     signal: AbortSignal | undefined,
     deadline?: AbortSignal,
-  ): Promise<{ readonly json: unknown; readonly next: string | null }> {
+  ): Promise<HubPage> {
     const init = { headers: this.#headers };
     const either = signal && deadline ? AbortSignal.any([signal, deadline]) : (deadline ?? signal);
     const file = this.#source.repo;
@@ -105,8 +99,8 @@ export class HubRemote implements Remote {
       const next = /<([^>]*)>\s*;\s*rel="next"/.exec(response.headers.get("link") ?? "")?.[1] ?? null;
       return { json: await response.json(), next };
     } catch (thrown) {
-      if (deadline?.aborted && !signal?.aborted) throw this.#network(`${url} did not answer in time`);
-      throw toReadError(thrown, file, signal);
+      const isLate = deadline?.aborted && !signal?.aborted;
+      throw toReadError(isLate ? new Error(`${url} did not answer in time`) : thrown, file, signal);
     }
   }
 
@@ -146,17 +140,4 @@ export class HubRemote implements Remote {
     const data = { file: file ?? repo, status };
     return new CairnError("network", `${repo}: the hub sent ${answer} (HTTP ${status}).`, data);
   }
-
-  #network(reason: string): CairnError {
-    return new CairnError("network", `${this.#source.repo}: ${reason}.`, { file: this.#source.repo, reason });
-  }
-}
-
-/** Files in folders, and whatever else has no plain name, are none of a model's. */
-function addListed(list: Record<string, ListedFile>, entry: unknown): void {
-  if (!isRecord(entry) || entry.type !== "file") return;
-  const { path, size, lfs } = entry;
-  if (typeof path !== "string" || !PLAIN_FILE_NAME.test(path) || !Number.isSafeInteger(size)) return;
-  const oid = isRecord(lfs) ? lfs.oid : null;
-  list[path] = { size: Number(size), sha256: typeof oid === "string" && /^[0-9a-f]{64}$/.test(oid) ? oid : null };
 }

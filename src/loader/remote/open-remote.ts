@@ -2,7 +2,7 @@ import { CairnError } from "../../util/errors";
 import type { OpenedFile } from "../file-source";
 import { toReadError } from "../read-errors";
 import { backoffMs, discardBody, fetchRetrying, type RetryPolicy, sleep } from "./fetch-retrying";
-import type { RemoteFile } from "./remote";
+import { type RemoteFile, validatorOf } from "./remote";
 
 export interface OpenRemoteOptions {
   /** Position of the first byte wanted. */
@@ -26,10 +26,6 @@ export async function openRemote(remote: RemoteFile, options: OpenRemoteOptions)
   const first = await request(remote, options.start ?? 0, options, false);
   const body = new ReadableStream(new ResumingBody(remote, options, first), { highWaterMark: 0 });
   return { ...first, body };
-}
-
-export function validatorOf({ headers }: Response): string | null {
-  return headers.get("etag") ?? headers.get("last-modified");
 }
 
 async function request(

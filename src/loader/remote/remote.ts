@@ -1,5 +1,5 @@
 import type { CairnError } from "../../util/errors";
-import type { RetryPolicy } from "./fetch-retrying";
+import type { CacheEnvironment } from "../cache/cache-environment";
 
 /** What a hub tells of a file. */
 export interface ListedFile {
@@ -22,6 +22,11 @@ export interface RemoteFile {
   readonly sha256: string | null;
   /** What is wrong with an answer; null where its body is the file, or the part that was asked for. */
   refusalOf(response: Response): CairnError | null;
+}
+
+/** ETag, else Last-Modified: other ones mean other bytes. Null where the server shows neither. */
+export function validatorOf({ headers }: Response): string | null {
+  return headers.get("etag") ?? headers.get("last-modified");
 }
 
 /** A model on the network, found. */
@@ -53,5 +58,9 @@ export interface RememberedModel {
 
 export interface Remote {
   readonly modelId: string;
-  find(remembered: readonly RememberedModel[], retry: RetryPolicy, signal?: AbortSignal): Promise<RemoteModel>;
+  find(
+    remembered: readonly RememberedModel[],
+    environment: CacheEnvironment,
+    signal?: AbortSignal,
+  ): Promise<RemoteModel>;
 }

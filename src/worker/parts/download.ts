@@ -1,0 +1,1 @@
+export { downloader as download } from "../../loader/cache/downloader";
