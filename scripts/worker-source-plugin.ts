@@ -14,6 +14,7 @@ const WORKER = fileURLToPath(new URL("../src/worker", import.meta.url));
 const PARTS: Readonly<Record<PartName, string>> = {
   selfTest: "parts/self-test.ts",
   download: "parts/download.ts",
+  cacheApi: "parts/cache-api.ts",
   quantization: "parts/quantization.ts",
   profiler: "parts/profiler.ts",
   storage: "parts/storage.ts",

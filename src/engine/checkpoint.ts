@@ -58,7 +58,10 @@ async function withFiles<T>(
   { loadPart }: ReadContext,
   read: (files: ModelFiles) => Promise<T>,
 ): Promise<T> {
-  const environment = browserEnvironment(() => loadPart("download"));
+  const environment = browserEnvironment({
+    loadDownloader: () => loadPart("download"),
+    loadCacheApi: () => loadPart("cacheApi"),
+  });
   const files = openModelFiles(source, environment);
   try {
     return await read(files);

@@ -1,4 +1,5 @@
 import type { Profiler } from "../gpu/profiler";
+import type { openCacheApi } from "../loader/cache/cache-api-store";
 import type { Downloader } from "../loader/cache/downloader";
 import type { Quantization } from "../models/quantization";
 import type { ArcPolicy } from "../offload/arc-policy";
@@ -16,6 +17,7 @@ import type { Vocabulary } from "../sampling/grammar/vocabulary";
 export interface LazyParts {
   readonly selfTest: JudgeDevice;
   readonly download: Downloader;
+  readonly cacheApi: typeof openCacheApi;
   readonly quantization: Quantization;
   readonly storage: StoragePart;
   readonly logitStages: typeof LogitStages;

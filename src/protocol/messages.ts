@@ -222,6 +222,7 @@ export const ENGINE_WORKER_NAME = "cairn-engine";
 export type PartName =
   | "selfTest"
   | "download"
+  | "cacheApi"
   | "quantization"
   | "profiler"
   | "storage"

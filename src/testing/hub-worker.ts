@@ -10,6 +10,7 @@ import { bytesToHex, Sha256 } from "../util/sha256";
 import { checkStore } from "./store-suite";
 
 const WEIGHTS = "model.safetensors";
+const PARTS = { loadDownloader: async () => downloader, loadCacheApi: async () => openCacheApi };
 
 installErrorTransfer();
 let controller = new AbortController();
@@ -20,7 +21,7 @@ const hubWorker = {
     controller = new AbortController();
     const { signal } = controller;
     const environment = {
-      ...browserEnvironment(async () => downloader),
+      ...browserEnvironment(PARTS),
       ...(options.useCacheApi && { openRoot: openCacheApi }),
     };
     const files = openModelFiles(source, environment);

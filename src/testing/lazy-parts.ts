@@ -2,6 +2,7 @@ import type { LazyParts, LoadPart } from "../engine/lazy-parts";
 import { openStorage } from "../offload/storage/open-storage";
 import { Grammars } from "../sampling/grammar/grammars";
 import { arc } from "../worker/parts/arc";
+import { cacheApi } from "../worker/parts/cache-api";
 import { download } from "../worker/parts/download";
 import { int8 } from "../worker/parts/int8";
 import { logitStages } from "../worker/parts/logit-stages";
@@ -21,6 +22,17 @@ const grammar: LazyParts["grammar"] = async (vocabulary) => {
   const { loadXGrammar } = await import("./xgrammar");
   return Grammars.create(loadXGrammar(), vocabulary);
 };
-const PARTS: LazyParts = { selfTest, download, quantization, profiler, storage, logitStages, arc, int8, grammar };
+const PARTS: LazyParts = {
+  selfTest,
+  download,
+  cacheApi,
+  quantization,
+  profiler,
+  storage,
+  logitStages,
+  arc,
+  int8,
+  grammar,
+};
 
 export const loadPart: LoadPart = async (name) => PARTS[name];

@@ -9,6 +9,7 @@ import type { PartSource } from "../protocol/messages";
 import { CairnError } from "../util/errors";
 import { importPart } from "./load-part";
 import { arc } from "./parts/arc";
+import { cacheApi } from "./parts/cache-api";
 import { download } from "./parts/download";
 import { int8 } from "./parts/int8";
 import { logitStages } from "./parts/logit-stages";
@@ -25,6 +26,7 @@ const storage = { openStorage, connect };
 const PARTS: Omit<LazyParts, "grammar"> = {
   selfTest,
   download,
+  cacheApi,
   quantization,
   profiler,
   storage,

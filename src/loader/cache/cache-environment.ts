@@ -1,5 +1,5 @@
 import { DEFAULT_RETRY, type RetryPolicy } from "../remote/fetch-retrying";
-import { openCacheApi } from "./cache-api-store";
+import type { openCacheApi } from "./cache-api-store";
 import type { Downloader } from "./downloader";
 import type { StoreRoot } from "./model-store";
 import { canWriteOpfs, openOpfs } from "./opfs-store";
@@ -17,11 +17,16 @@ export interface CacheEnvironment {
   readonly loadDownloader: () => Promise<Downloader>;
 }
 
+/** What of the loader is loaded where it is needed. */
+export interface LoaderParts extends Pick<CacheEnvironment, "loadDownloader"> {
+  readonly loadCacheApi: () => Promise<typeof openCacheApi>;
+}
+
 /** This worker's. */
-export function browserEnvironment(loadDownloader: () => Promise<Downloader>): CacheEnvironment {
+export function browserEnvironment({ loadDownloader, loadCacheApi }: LoaderParts): CacheEnvironment {
   const { storage, locks } = globalThis.navigator ?? {};
   return {
-    openRoot: async () => (canWriteOpfs() ? await openOpfs() : null) ?? openCacheApi(),
+    openRoot: async () => (canWriteOpfs() ? await openOpfs() : null) ?? (await loadCacheApi())(),
     freeBytes: async () => {
       const { quota, usage } = (await storage?.estimate?.().catch(() => null)) ?? {};
       return quota === undefined || usage === undefined ? null : quota - usage;

@@ -1,0 +1,1 @@
+export { openCacheApi as cacheApi } from "../../loader/cache/cache-api-store";
