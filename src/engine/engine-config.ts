@@ -9,37 +9,6 @@ const MIB = 1 << 20;
 /** Some kernels have a workgroup for each token in one dimension of their grid, which holds no more. */
 const MAX_TOKENS_A_STEP = 65_535;
 
-export const DEFAULT_ENGINE_CONFIG: EngineConfig = Object.freeze({
-  maxNumRunning: 8,
-  maxNumBatchedTokens: 512,
-  maxPrefillChunkTokens: null,
-  maxInFlightSteps: 2,
-  usePrefixCache: true,
-  admissionWatermark: 0.01,
-  useHostCache: true,
-  hostCacheBytes: null,
-  offloadEncoding: "exact",
-  offloadPolicy: "storeOnCompute",
-  storeThreshold: 1,
-  hostEvictionPolicy: "lru",
-  useStorage: true,
-  storageBytes: null,
-  storageTtlMs: 7 * 24 * 3_600_000,
-  loadPolicy: "auto",
-  maxTransferBytesPerStep: 8 * MIB,
-  numStagingSlots: 16,
-  kvCacheBytes: null,
-  gpuMemoryBytes: null,
-  maxPieceBytes: 16 * MIB,
-  submitTargetMs: 300,
-  useF16: true,
-  useSubgroups: true,
-  useSelfTest: true,
-  useFusedNorm: true,
-  useGemvUpToTokens: 8,
-  profile: false,
-});
-
 /** What a setting may be; the words end the sentence "engine.x must be ...". */
 interface Rule {
   readonly words: string;
@@ -68,36 +37,41 @@ function oneOf(words: readonly string[]): Rule {
 }
 const BOOLEAN: Rule = { words: "true or false", accepts: (value) => typeof value === "boolean" };
 
-const RULES: Readonly<Record<keyof EngineConfig, Rule>> = {
-  maxNumRunning: integer(1, MAX_TOKENS_A_STEP),
-  maxNumBatchedTokens: integer(1, MAX_TOKENS_A_STEP),
-  maxPrefillChunkTokens: orNull(integer(1)),
-  maxInFlightSteps: integer(1, 4),
-  usePrefixCache: BOOLEAN,
-  admissionWatermark: SHARE,
-  useHostCache: BOOLEAN,
-  hostCacheBytes: orNull(integer(1)),
-  offloadEncoding: oneOf(["exact", "int8"]),
-  offloadPolicy: oneOf(OFFLOAD_POLICIES),
-  storeThreshold: integer(1),
-  hostEvictionPolicy: oneOf(["lru", "arc"]),
-  useStorage: BOOLEAN,
-  storageBytes: orNull(integer(1)),
-  storageTtlMs: integer(1),
-  loadPolicy: oneOf(["auto", "always"]),
-  maxTransferBytesPerStep: integer(1),
-  numStagingSlots: integer(1, 256),
-  kvCacheBytes: orNull(integer(1)),
-  gpuMemoryBytes: orNull(integer(1)),
-  maxPieceBytes: integer(1),
-  submitTargetMs: POSITIVE_NUMBER,
-  useF16: BOOLEAN,
-  useSubgroups: BOOLEAN,
-  useSelfTest: BOOLEAN,
-  useFusedNorm: BOOLEAN,
-  useGemvUpToTokens: integer(0, 8),
-  profile: BOOLEAN,
+/** What each setting is unless it is given, and what it may be. */
+const SETTINGS: { readonly [Name in keyof EngineConfig]: readonly [EngineConfig[Name], Rule] } = {
+  maxNumRunning: [8, integer(1, MAX_TOKENS_A_STEP)],
+  maxNumBatchedTokens: [512, integer(1, MAX_TOKENS_A_STEP)],
+  maxPrefillChunkTokens: [null, orNull(integer(1))],
+  maxInFlightSteps: [2, integer(1, 4)],
+  usePrefixCache: [true, BOOLEAN],
+  admissionWatermark: [0.01, SHARE],
+  useHostCache: [true, BOOLEAN],
+  hostCacheBytes: [null, orNull(integer(1))],
+  offloadEncoding: ["exact", oneOf(["exact", "int8"])],
+  offloadPolicy: ["storeOnCompute", oneOf(OFFLOAD_POLICIES)],
+  storeThreshold: [1, integer(1)],
+  hostEvictionPolicy: ["lru", oneOf(["lru", "arc"])],
+  useStorage: [true, BOOLEAN],
+  storageBytes: [null, orNull(integer(1))],
+  storageTtlMs: [7 * 24 * 3_600_000, integer(1)],
+  loadPolicy: ["auto", oneOf(["auto", "always"])],
+  maxTransferBytesPerStep: [8 * MIB, integer(1)],
+  numStagingSlots: [16, integer(1, 256)],
+  kvCacheBytes: [null, orNull(integer(1))],
+  gpuMemoryBytes: [null, orNull(integer(1))],
+  maxPieceBytes: [16 * MIB, integer(1)],
+  submitTargetMs: [300, POSITIVE_NUMBER],
+  useF16: [true, BOOLEAN],
+  useSubgroups: [true, BOOLEAN],
+  useSelfTest: [true, BOOLEAN],
+  useFusedNorm: [true, BOOLEAN],
+  useGemvUpToTokens: [8, integer(0, 8)],
+  profile: [false, BOOLEAN],
 };
+
+export const DEFAULT_ENGINE_CONFIG = Object.freeze(
+  Object.fromEntries(Object.entries(SETTINGS).map(([name, [value]]) => [name, value])),
+) as unknown as EngineConfig;
 
 /**
  * The defaults with `overrides` laid over them, frozen. An override that is undefined counts as absent.
@@ -107,10 +81,10 @@ export function resolveEngineConfig(overrides: Readonly<Record<string, unknown>>
   const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
     const param = `engine.${name}`;
-    if (!Object.hasOwn(RULES, name)) {
+    if (!Object.hasOwn(SETTINGS, name)) {
       throw new CairnError("unsupported_parameter", `There is no setting ${param}.`, { param });
     }
-    const rule = RULES[name as keyof EngineConfig];
+    const [, rule] = SETTINGS[name as keyof EngineConfig];
     if (!rule.accepts(value)) {
       throw new CairnError("invalid_request", `${param} must be ${rule.words}.`, { param, value });
     }
