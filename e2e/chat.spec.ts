@@ -12,7 +12,9 @@ const EMBEDDED_MODEL = join(ROOT, "public/models/cairn-stories-3M");
 async function openWhileLoading(page: Page): Promise<{ release(): Promise<void> }> {
   const held = `**/models/cairn-stories-3M/config.json`;
   await page.route(held, () => {});
+  const isHeld = page.waitForRequest(held);
   await page.goto("/");
+  await isHeld;
   return { release: () => page.unroute(held) };
 }
 
@@ -54,7 +56,7 @@ test("the chat, with the embedded model and with a folder's", async ({ page, pag
   await test.step("a wrong folder is a readable error with a way back", () => recoversFromWrongFolder(page, info));
   await test.step("at the first start on a device the self-test is loaded, and passes", async () => {
     await expect(page.getByRole("list", { name: "Warnings" })).toHaveCount(0);
-    expect(parts.toSorted()).toEqual(["self-test", "storage"]);
+    expect(parts.toSorted()).toEqual(["download", "self-test", "storage"]);
   });
   await test.step("starters are answered, and a question after them", () => answersStarters(page, info));
   await test.step("stop keeps what was said, and the chat goes on", () => stopsAndGoesOn(page, info));
