@@ -1,10 +1,14 @@
+import { join } from "node:path";
 import type { Page } from "@playwright/test";
+import { ROOT } from "../scripts/project.mjs";
+import { type StaticServer, startStaticServer } from "../scripts/static-server.mjs";
+import { CLIENTS_PAGE, CLUSTER_PAGE, TEST_PAGES_DIR } from "./build-test-pages";
 import type { Target } from "./fixtures/openai-clients";
 import { aiSdkSuite } from "./openai/ai-sdk-suite";
 import { chatSuite } from "./openai/chat-suite";
-import { type ClientPages, openClientPages } from "./openai/client-page";
 import { type StandIn, startStandIn } from "./openai/stand-in/server";
 import { toolsSuite } from "./openai/tools-suite";
+import { SHORT_MODEL } from "./short-model";
 import { expect, test } from "./test";
 
 declare global {
@@ -19,7 +23,7 @@ const TEMPLATE =
   "{% if enable_thinking %}{{ '<think>\n' }}{% endif %}{% endif %}";
 
 let standIn: StandIn;
-let pages: ClientPages;
+let server: StaticServer;
 let page: Page;
 const hosts = new Set<string>();
 
@@ -27,15 +31,17 @@ test.describe.configure({ timeout: 300_000 });
 
 test.beforeAll(async ({ browser }) => {
   standIn = await startStandIn();
-  pages = await openClientPages();
+  server = await startStaticServer({
+    mounts: { "/": TEST_PAGES_DIR, "/dist/": join(ROOT, "dist"), "/model/": SHORT_MODEL },
+  });
   page = await browser.newPage();
   page.context().on("request", (request) => hosts.add(new URL(request.url()).hostname));
-  await page.goto(pages.clientsUrl);
+  await page.goto(`${server.url}/${CLIENTS_PAGE}`);
 });
 
 test.afterAll(async () => {
   await page?.close();
-  await pages?.close();
+  await server?.close();
   await standIn?.close();
   // The engine's base URL is of no host that there is.
   expect([...hosts].filter((host) => host !== "localhost" && host !== "")).toEqual([]);
@@ -45,7 +51,7 @@ async function connectToEngine(template: string): Promise<void> {
   const packageUrl = "/dist/index.js";
   const { createEngine }: typeof import("../src/index") = await import(packageUrl);
   const names = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];
-  const load = async (name: string) => new File([await (await fetch(`/models/cairn-stories-3M/${name}`)).blob()], name);
+  const load = async (name: string) => new File([await (await fetch(`/model/${name}`)).blob()], name);
   const files = await Promise.all([...names, "tokenizer_config.json"].map(load));
   const engine = await createEngine({
     model: [...files, new File([template], "chat_template.jinja")],
@@ -83,7 +89,7 @@ test("the example: a server is asked only where the user says so, and each answe
   page.on("request", (request) => {
     if (request.url().startsWith(standIn.baseURL)) asked.push(request.method());
   });
-  await page.goto(`${pages.clusterUrl}?server=${encodeURIComponent(standIn.baseURL)}`);
+  await page.goto(`${server.url}/${CLUSTER_PAGE}?server=${encodeURIComponent(standIn.baseURL)}`);
   await expect(page.getByLabel("The model in this page")).toBeChecked();
   expect(asked).toEqual([]);
   await page.getByLabel("A server").check();

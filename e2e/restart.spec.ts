@@ -22,7 +22,7 @@ interface Message {
   readonly content: string;
 }
 
-const MODEL = "/models/cairn-stories-3M/";
+const MODEL = "/short-model/";
 /** Tokens of a chunk: half the window of the embedded model. */
 const CHUNK_TOKENS = 32;
 const NUM_GROUPS = 3;

@@ -2,8 +2,8 @@ import type { CDPSession } from "@playwright/test";
 import { SUFFIXES } from "../src/testing/offload-cases";
 import {
   afterFault,
-  DEMO_MOUNT,
   IN_STORAGE,
+  MODEL_MOUNT,
   NOWHERE,
   NUM_CHUNKS,
   NUM_STORED,
@@ -22,7 +22,7 @@ test("whatever happens to storage, requests are answered with the ids of computi
   context,
 }) => {
   test.setTimeout(400_000);
-  await withTestPage("storage.html", DEMO_MOUNT, async (url) => {
+  await withTestPage("storage.html", MODEL_MOUNT, async (url) => {
     const session = await StorageSession.open(page, url);
     await session.compute(PROMPT, OTHER_PROMPT);
     await standsNoRoom(session, await context.newCDPSession(page));
@@ -52,7 +52,7 @@ test("a page that may not use WebAssembly finds what it stored", async ({ page }
     const rows = await page.evaluate(() => window.storagePage.rows.listRows("derived"));
     expect(new Set(rows.map(({ checksumKind }) => checksumKind))).toEqual(new Set(["crc32"]));
   };
-  await withTestPage("storage.html", DEMO_MOUNT, run, headers);
+  await withTestPage("storage.html", MODEL_MOUNT, run, headers);
 });
 
 async function findsPrefixes(session: StorageSession): Promise<void> {

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import type { Page } from "@playwright/test";
+import { ROOT } from "../scripts/project.mjs";
 import { readCertainCases } from "../src/testing/demo-model";
 import { Profile, SQLITE_ARGS } from "./persistent-browser";
-import { DEMO_MOUNT, StorageSession } from "./storage-session";
+import { StorageSession } from "./storage-session";
 import { expect, test } from "./test";
 import { withTestPage } from "./test-page";
 
@@ -13,6 +15,7 @@ const BACK_ENDS = [
   { name: "SQLite", args: SQLITE_ARGS },
 ];
 const CHUNKS_PER_WRITE = 8;
+const MODEL_MOUNT = { "/model/": join(ROOT, "public/models/cairn-stories-3M") };
 /** Texts of 4 and 7 chunks of three groups, whose ids are known. */
 const CASES = [readCertainCases()[2], readCertainCases()[4]];
 const NUM_FIRST_CHUNKS = 12;
@@ -65,7 +68,7 @@ for (const { name, args } of BACK_ENDS) {
   if (NUM_KILLS.engine === 0) continue;
   test(`an engine that was killed while it wrote KV goes on with what is whole, over ${name}`, async () => {
     test.setTimeout(60_000 + 240_000 * NUM_KILLS.engine);
-    await withTestPage("storage.html", DEMO_MOUNT, async (url) => {
+    await withTestPage("storage.html", MODEL_MOUNT, async (url) => {
       for (let kill = 0; kill < NUM_KILLS.engine; kill++) {
         const profile = await Profile.make(args);
         // A kill that came between two writes proves nothing, and is done again.

@@ -1,14 +1,13 @@
-import { join } from "node:path";
 import type { Page } from "@playwright/test";
-import { ROOT } from "../scripts/project.mjs";
 import type { KvStats, KvStorageStats } from "../src/protocol/kv-messages";
 import type { StoreCheck } from "../src/testing/block-rows";
 import { COMMON_PREFIX, KV_CALLS_PROMPT } from "../src/testing/offload-cases";
 import type {} from "../src/testing/storage-page"; // window.storagePage and window.storage
 import type { Found, SessionOptions } from "../src/testing/storage-scenarios";
+import { SHORT_MODEL } from "./short-model";
 import { expect } from "./test";
 
-export const DEMO_MOUNT = { "/demo/": join(ROOT, "public/models/cairn-stories-3M") };
+export const MODEL_MOUNT = { "/model/": SHORT_MODEL };
 /** Two chunks of each of three groups, and a few tokens. */
 export const PROMPT = KV_CALLS_PROMPT;
 export const NUM_STORED = 64;
@@ -29,7 +28,8 @@ export class StorageSession {
   static async open(page: Page, url: string): Promise<StorageSession> {
     await page.goto(url);
     const init = {
-      model: { kind: "url", url: new URL("/demo/", url).href },
+      model: { kind: "url", url: new URL("/model/", url).href },
+      kvDtype: "f32",
       engine: { useGemvUpToTokens: 1 },
     } as const;
     await page.evaluate((init) => window.storagePage.open(init), init);

@@ -7,8 +7,8 @@ declare global {
   var engine: import("../src/index").CairnEngine;
 }
 
-/** Of the embedded model, with KV in f32. */
-const CHUNK_BYTES = 65_536;
+/** With KV in f32. */
+const CHUNK_BYTES = 32_768;
 const CHUNK_TOKENS = 32;
 const MAX_CHUNKS = 24;
 const NOWHERE = { gpu: 0, host: 0, storage: 0 };
@@ -29,7 +29,7 @@ async function start(page: Page, siteUrl: string): Promise<void> {
     const packageUrl = "/dist/index.js";
     globalThis.cairn = await import(packageUrl);
     globalThis.engine = await cairn.createEngine({
-      model: "/models/cairn-stories-3M/",
+      model: "/short-model/",
       cache: false,
       namespace: "tabs",
       kvDtype: "f32",

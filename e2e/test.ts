@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { test as base, expect } from "@playwright/test";
 import { ROOT } from "../scripts/project.mjs";
 import { type StaticServer, startStaticServer } from "../scripts/static-server.mjs";
+import { SHORT_MODEL } from "./short-model";
 
 export { expect };
 
@@ -15,7 +16,7 @@ interface TestFixtures {
 }
 
 interface WorkerFixtures {
-  /** Serves dist-page at /, the library at /dist/ and e2e/fixtures at /fixtures/; also the tests' base URL. */
+  /** Serves dist-page at /, the library at /dist/, e2e/fixtures at /fixtures/ and SHORT_MODEL at /short-model/; also the tests' base URL. */
   readonly site: StaticServer;
 }
 
@@ -29,6 +30,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
           "/": join(ROOT, "dist-page"),
           "/dist/": join(ROOT, "dist"),
           "/fixtures/": join(ROOT, "e2e/fixtures"),
+          "/short-model/": SHORT_MODEL,
         },
       });
       await use(server);
