@@ -17,6 +17,7 @@ import { allocateKvPool, kvLayerBindings } from "../runner/kv-planes";
 import { KvTransfers } from "../runner/kv-transfers";
 import type { DeviceVerdict } from "../runner/self-test/choose-variant";
 import { allocateStepState } from "../runner/step-state";
+import { CairnError } from "../util/errors";
 import type { CheckpointOutline } from "./checkpoint";
 import { deviceVerdict } from "./device-verdict";
 import { scratchSizes, stepSizes } from "./engine-sizes";
@@ -58,8 +59,11 @@ export async function loadDevice(
   try {
     return await loadOnDevice(gpu, model, blocks, epoch, context);
   } catch (error) {
+    // A load that fails by itself says why, but for what the device refused.
+    const isKnown = error instanceof CairnError && error.code !== "gpu_error";
+    const failure = isKnown ? null : await gpu.health.failureBehind();
     gpu.device.destroy();
-    throw error;
+    throw failure ?? error;
   }
 }
 

@@ -18,6 +18,7 @@ import type { LoadContext } from "./load-context";
 import { type LoadedDevice, loadDevice } from "./load-device";
 import { makeHostMemory, makeOffload, type Offload } from "./make-offload";
 import { planEngine } from "./plan-memory";
+import { rebuildRunnerFor } from "./rebuild-runner";
 
 export interface LoadedParts extends EngineParts {
   readonly offload: Offload | null;
@@ -84,6 +85,8 @@ async function loadCheckpoint(
       engineConfig,
       kvFingerprint: fingerprint,
       runner: device.runner,
+      rebuildRunner: rebuildRunnerFor(init, model, device, context),
+      maxDeviceLosses: engineConfig.maxDeviceLosses,
       geometry,
       offload,
       tokenizer,

@@ -21,9 +21,6 @@ import type { StepState } from "./step-state";
 import type { drawStep, StepObserver } from "./step-trace";
 import { SubmitPacer } from "./submit-pacer";
 
-/** How long a device that refused a map has to say that it was lost. */
-const DEVICE_LOSS_NOTICE_MS = 1000;
-
 const NO_MASKS: StepMasks = new Map();
 
 /** Sees the logits of every step that samples, before its result is known: [logit rows, vocab], in batch order. For tests. */
@@ -183,7 +180,7 @@ export class GpuModelRunner {
     const { loadLogitStages } = this.#parts;
     if (!loadLogitStages || !needsLogitStages(sampling) || this.#sampler.hasLogitStages) return null;
     this.#preparing ??= loadLogitStages()
-      .then((make) => this.#sampler.addLogitStages(make))
+      .then((make) => this.#sampler.addLogitStages(make).catch((cause) => this.#explainUnmade(cause)))
       .finally(() => {
         this.#preparing = null;
       });
@@ -214,12 +211,17 @@ export class GpuModelRunner {
 
   /** The device's failure, where there was one, tells more than the refused map of a readback. */
   async #explainUnread(cause: unknown): Promise<never> {
-    // A lost device refuses maps before it says that it is lost; one that is not lost never says so.
-    await Promise.race([this.#parts.gpu.device.lost, delay(DEVICE_LOSS_NOTICE_MS)]);
+    await this.#parts.gpu.health.failureBehind();
     this.#throwIfFailed();
     const reason = reasonOf(cause);
     const message = `The step's result could not be read: ${reason}`;
     throw new CairnError("gpu_error", message, { label: "sampled.readback" }, { cause });
+  }
+
+  async #explainUnmade(cause: unknown): Promise<never> {
+    await this.#parts.gpu.health.failureBehind();
+    this.#throwIfFailed();
+    throw cause;
   }
 
   async #readLogits(numRows: number): Promise<Float32Array> {
@@ -238,8 +240,4 @@ export class GpuModelRunner {
     }
     return rows;
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

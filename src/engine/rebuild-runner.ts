@@ -1,0 +1,48 @@
+import { openModelFiles } from "../loader/model-files";
+import type { EngineInit, ModelSource } from "../protocol/messages";
+import { CairnError } from "../util/errors";
+import type { LoadContext } from "./load-context";
+import { type DeviceModel, type LoadedDevice, loadDevice } from "./load-device";
+import { requestEngineAdapter } from "./plan-memory";
+import type { RebuildRunner } from "./recovery";
+
+/**
+ * Loads devices after the first: with another adapter, for one gives no second device, as many blocks as the scheduler counts on, and
+ * the weights of the same files, for the KV that other tiers have is of these.
+ */
+export function rebuildRunnerFor(
+  init: EngineInit,
+  model: DeviceModel,
+  { numBlocks, fileHashes }: Pick<LoadedDevice, "numBlocks" | "fileHashes">,
+  context: LoadContext,
+): RebuildRunner {
+  const source = sameRevision(init.model, model.checkpoint.files.revision);
+  return async (epoch, signal) => {
+    const files = openModelFiles(source);
+    try {
+      const adapter = await requestEngineAdapter(init, model.engineConfig, context.gpu);
+      const again = { ...model, checkpoint: { ...model.checkpoint, files } };
+      const quietly = { ...context, signal, onProgress: () => {} };
+      const device = await loadDevice(adapter, again, { numBlocks, minBlocks: numBlocks }, epoch, quietly);
+      const change = findChange(fileHashes, device.fileHashes);
+      if (!change) return device.runner;
+      device.runner.dispose();
+      throw change;
+    } finally {
+      files.close();
+    }
+  };
+}
+
+/** A branch may have moved on since. */
+function sameRevision(source: ModelSource, revision: string | null): ModelSource {
+  return source.kind === "hub" && revision !== null ? { ...source, revision } : source;
+}
+
+function findChange(before: LoadedDevice["fileHashes"], now: LoadedDevice["fileHashes"]): CairnError | null {
+  const changed = [...before].find(([file, hash]) => now.get(file) !== hash);
+  if (!changed) return null;
+  const [file, expected] = changed;
+  const message = `"${file}" has changed since the model was loaded, so that the engine cannot go on with it on another device.`;
+  return new CairnError("integrity", message, { file, expected, actual: now.get(file) });
+}
