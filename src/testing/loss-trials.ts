@@ -61,7 +61,7 @@ export class LossTrials {
     return this.#rig.held;
   }
 
-  /** `numBefore`: of the steps that are such a moment, the device outlives so many. It is lost when the step is submitted, or when it has landed. */
+  /** `numBefore`, 0 or 1: of the steps that are such a moment, the device outlives so many. It is lost when the step is submitted, or when it has landed. */
   async lose(moment: LossMoment, numBefore: number, when: StepEvent["kind"]): Promise<LossReport> {
     const [first, ...others] = this.#jobs;
     const { engine, scheduler } = this.#engine;
