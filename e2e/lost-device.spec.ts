@@ -18,7 +18,7 @@ test.use({
   launchOptions: { executablePath: findBrowser(), args: [...HEADLESS_ARGS, ...SOFTWARE_GPU_ARGS, ...MAY_CRASH] },
 });
 
-const NUM_TOKENS = 100;
+const NUM_TOKENS = 60;
 
 test("a stream goes on when the GPU process crashes, with the ids of an undisturbed run; one crash too many ends it", async ({
   page,

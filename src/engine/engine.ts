@@ -1,4 +1,3 @@
-import { isDeviceLoss } from "../gpu/device-health";
 import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
 import type { EngineInfo, GenerateRequest, PromptInput } from "../protocol/messages";
 import type { RequestUpdate } from "../scheduler/request-update";
@@ -267,9 +266,7 @@ export class Engine {
     }
   }
 
-  /** Throws what is no loss of the device, or one too many. */
   #lose(error: unknown): void {
-    if (!isDeviceLoss(error)) throw error;
     this.#recovery.begin(error);
     this.#parts.scheduler.beginEpoch();
     this.#numTransfers = 0;

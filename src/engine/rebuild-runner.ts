@@ -40,9 +40,10 @@ function sameRevision(source: ModelSource, revision: string | null): ModelSource
 }
 
 function findChange(before: LoadedDevice["fileHashes"], now: LoadedDevice["fileHashes"]): CairnError | null {
-  const changed = [...before].find(([file, hash]) => now.get(file) !== hash);
-  if (!changed) return null;
-  const [file, expected] = changed;
-  const message = `"${file}" has changed since the model was loaded, so that the engine cannot go on with it on another device.`;
-  return new CairnError("integrity", message, { file, expected, actual: now.get(file) });
+  for (const [file, expected] of before) {
+    const actual = now.get(file);
+    const data = { file, expected, actual };
+    if (actual !== expected) return new CairnError("integrity", `"${file}" has changed since it was loaded.`, data);
+  }
+  return null;
 }

@@ -87,12 +87,13 @@ export class Recovery {
     return preparing ?? null;
   }
 
-  /** The device is lost, and its runner is no more: there will be another. Throws the error that ends the engine where it is lost too often. */
-  begin(loss: CairnError): void {
-    this.#count(loss);
+  /**
+   * The device failed, and its runner is no more: there will be another, of the next epoch. Throws the error that ends the engine: one
+   * that is no loss, or the loss that is one too many.
+   */
+  begin(error: unknown): void {
     this.#epoch += 1;
-    this.#discardRunner();
-    void this.#rebuild();
+    this.#start(error);
   }
 
   /** Frees the runner, now or when it is made. */
@@ -114,7 +115,7 @@ export class Recovery {
       this.#isReady = true;
       this.#engine.onRebuilt();
     } catch (error) {
-      if (!signal.aborted) this.#tryAgain(error);
+      if (!signal.aborted) this.#startAnew(error);
     }
   }
 
@@ -129,30 +130,30 @@ export class Recovery {
     });
   }
 
-  #tryAgain(error: unknown): void {
-    this.#discardRunner();
+  #startAnew(error: unknown): void {
     try {
-      if (!isDeviceLoss(error)) throw error;
-      this.#count(error);
-      void this.#rebuild();
-    } catch (error) {
-      this.#engine.onFailed(error);
+      this.#start(error);
+    } catch (end) {
+      this.#engine.onFailed(end);
     }
+  }
+
+  #start(error: unknown): void {
+    this.#discardRunner();
+    if (!isDeviceLoss(error)) throw error;
+    const nowMs = this.#engine.now();
+    this.#numLosses += 1;
+    this.#recentLossesMs = [...this.#recentLossesMs.filter((lossMs) => nowMs - lossMs < LOSS_WINDOW_MS), nowMs];
+    const numLosses = this.#recentLossesMs.length;
+    if (numLosses >= this.#parts.maxDeviceLosses) {
+      throw new CairnError("device_lost", error.message, { ...error.data, numLosses });
+    }
+    void this.#rebuild();
   }
 
   #discardRunner(): void {
     this.#isReady = false;
     this.#runner?.dispose();
     this.#runner = null;
-  }
-
-  #count({ message, data }: CairnError): void {
-    const nowMs = this.#engine.now();
-    this.#numLosses += 1;
-    this.#recentLossesMs = [...this.#recentLossesMs.filter((lossMs) => nowMs - lossMs < LOSS_WINDOW_MS), nowMs];
-    const numLosses = this.#recentLossesMs.length;
-    if (numLosses < this.#parts.maxDeviceLosses) return;
-    const times = numLosses > 1 ? ` It was lost ${numLosses} times within five minutes.` : "";
-    throw new CairnError("device_lost", message + times, { reason: data.reason, numLosses });
   }
 }

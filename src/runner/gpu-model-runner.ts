@@ -180,11 +180,20 @@ export class GpuModelRunner {
     const { loadLogitStages } = this.#parts;
     if (!loadLogitStages || !needsLogitStages(sampling) || this.#sampler.hasLogitStages) return null;
     this.#preparing ??= loadLogitStages()
-      .then((make) => this.#sampler.addLogitStages(make).catch((cause) => this.#explainUnmade(cause)))
+      .then((make) => this.#addLogitStages(make))
       .finally(() => {
         this.#preparing = null;
       });
     return this.#preparing;
+  }
+
+  async #addLogitStages(make: typeof LogitStages): Promise<void> {
+    try {
+      await this.#sampler.addLogitStages(make);
+    } catch (error) {
+      await this.#throwIfFailedSoon();
+      throw error;
+    }
   }
 
   dispose(): void {
@@ -209,19 +218,17 @@ export class GpuModelRunner {
     return value;
   }
 
-  /** The device's failure, where there was one, tells more than the refused map of a readback. */
   async #explainUnread(cause: unknown): Promise<never> {
-    await this.#parts.gpu.health.failureBehind();
-    this.#throwIfFailed();
+    await this.#throwIfFailedSoon();
     const reason = reasonOf(cause);
     const message = `The step's result could not be read: ${reason}`;
     throw new CairnError("gpu_error", message, { label: "sampled.readback" }, { cause });
   }
 
-  async #explainUnmade(cause: unknown): Promise<never> {
+  /** The device's failure, where there was one, tells more than what it refused. */
+  async #throwIfFailedSoon(): Promise<void> {
     await this.#parts.gpu.health.failureBehind();
     this.#throwIfFailed();
-    throw cause;
   }
 
   async #readLogits(numRows: number): Promise<Float32Array> {
