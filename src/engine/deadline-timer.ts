@@ -1,25 +1,16 @@
-/** Calls back at one time, which may be put off or brought forward. */
-export class DeadlineTimer {
-  readonly #now: () => number;
-  readonly #onDeadline: () => void;
-  #deadlineMs = Number.POSITIVE_INFINITY;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(now: () => number, onDeadline: () => void) {
-    this.#now = now;
-    this.#onDeadline = onDeadline;
-  }
-
-  /** On the clock of `now`; with Infinity it is off. */
-  set(deadlineMs: number): void {
-    if (deadlineMs === this.#deadlineMs) return;
-    this.#deadlineMs = deadlineMs;
-    clearTimeout(this.#timer);
+/** Sets the time, on the clock of `now`, when `onDeadline` is called next; Infinity: never. The last call counts. */
+export function deadlineTimer(now: () => number, onDeadline: () => void): (deadlineMs: number) => void {
+  let setMs = Number.POSITIVE_INFINITY;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return (deadlineMs) => {
+    if (deadlineMs === setMs) return;
+    setMs = deadlineMs;
+    clearTimeout(timer);
     if (deadlineMs === Number.POSITIVE_INFINITY) return;
     const call = () => {
-      this.#deadlineMs = Number.POSITIVE_INFINITY;
-      this.#onDeadline();
+      setMs = Number.POSITIVE_INFINITY;
+      onDeadline();
     };
-    this.#timer = setTimeout(call, Math.max(0, deadlineMs - this.#now()));
-  }
+    timer = setTimeout(call, Math.max(0, deadlineMs - now()));
+  };
 }

@@ -40,6 +40,4 @@ export type Completion =
   /** A step will not land, nor those after it. */
   | { readonly kind: "failed"; readonly epoch: number; readonly error: unknown }
   /** A request may begin, or what may come next in its text is known; or neither can be. */
-  | { readonly kind: "ready"; readonly live: LiveRequest; readonly error: unknown }
-  /** A rebuilt runner can never be ready for it. */
-  | { readonly kind: "refused"; readonly live: LiveRequest; readonly error: unknown };
+  | { readonly kind: "ready"; readonly live: LiveRequest; readonly error: unknown };

@@ -4,7 +4,7 @@ import type { RequestUpdate } from "../scheduler/request-update";
 import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { endsInThoughts, IncrementalDecoder } from "../tokenizer/incremental-decoder";
 import { assert, CairnError, toWireError } from "../util/errors";
-import { DeadlineTimer } from "./deadline-timer";
+import { deadlineTimer } from "./deadline-timer";
 import type { EngineParts, StorageControl } from "./engine-parts";
 import type { Command, Completion, GenerateSink, LiveRequest } from "./engine-records";
 import { collectKvStats } from "./kv-stats";
@@ -36,7 +36,7 @@ export class Engine {
   readonly info: EngineInfo;
   readonly #parts: EngineParts;
   readonly #recovery: Recovery;
-  readonly #deadline: DeadlineTimer;
+  readonly #setDeadline: (deadlineMs: number) => void;
   readonly #now: () => number;
   /** Requests whose last event was not sent yet. */
   readonly #live = new Map<string, LiveRequest>();
@@ -61,12 +61,12 @@ export class Engine {
     this.#parts = parts;
     this.#now = now;
     this.#prefetches = new Prefetches(parts.scheduler);
-    this.#deadline = new DeadlineTimer(now, () => this.#wake());
+    this.#setDeadline = deadlineTimer(now, () => this.#wake());
     this.#recovery = new Recovery(parts, {
       now,
       live: () => this.#live.values(),
       onRebuilt: () => this.#wake(),
-      onRefused: (live, error) => this.#completed({ kind: "refused", live, error }),
+      onRefused: (live, error) => this.#awaitReady(live, Promise.reject(error)),
       onFailed: (error) => this.#fail(error),
     });
     if (this.#storage) this.#storage.executor.onResults = () => this.#wake();
@@ -188,7 +188,7 @@ export class Engine {
       this.#endWaits();
       if (!runner) return;
       // A request that waits for a tier is asked again by its deadline, also if nothing else happens until then.
-      this.#deadline.set(this.#parts.scheduler.nextDeadlineMs);
+      this.#setDeadline(this.#parts.scheduler.nextDeadlineMs);
       this.#checkIdle();
     } catch (error) {
       this.#fail(error);
@@ -256,7 +256,6 @@ export class Engine {
 
   #complete(completion: Completion): void {
     if (completion.kind === "ready") this.#takeReady(completion.live, completion.error);
-    else if (completion.kind === "refused") this.#refuse(completion.live, completion.error);
     else if (completion.epoch !== this.#recovery.epoch) return;
     else if (completion.kind === "step") this.#update(completion.output, completion.result);
     else if (completion.kind === "failed") this.#lose(completion.error);
@@ -270,10 +269,6 @@ export class Engine {
     this.#recovery.begin(error);
     this.#parts.scheduler.beginEpoch();
     this.#numTransfers = 0;
-  }
-
-  #refuse(live: LiveRequest, error: unknown): void {
-    if (this.#live.get(live.request.requestId) === live) this.#endWithError(live, error);
   }
 
   #update(output: SchedulerOutput, result: StepResult): void {
@@ -382,7 +377,7 @@ export class Engine {
     }
     for (const done of [...this.#clears, ...this.#flushes]) done();
     this.#prefetches.fail(this.#failure);
-    this.#deadline.set(Number.POSITIVE_INFINITY);
+    this.#setDeadline(Number.POSITIVE_INFINITY);
     this.#commands.length = 0;
     this.#completions.length = 0;
   }

@@ -1,5 +1,5 @@
 import { openModelFiles } from "../loader/model-files";
-import type { EngineInit, ModelSource } from "../protocol/messages";
+import type { EngineInit } from "../protocol/messages";
 import { CairnError } from "../util/errors";
 import type { LoadContext } from "./load-context";
 import { type DeviceModel, type LoadedDevice, loadDevice } from "./load-device";
@@ -16,7 +16,9 @@ export function rebuildRunnerFor(
   { numBlocks, fileHashes }: Pick<LoadedDevice, "numBlocks" | "fileHashes">,
   context: LoadContext,
 ): RebuildRunner {
-  const source = sameRevision(init.model, model.checkpoint.files.revision);
+  const { revision } = model.checkpoint.files;
+  // A branch may have moved on since.
+  const source = revision && init.model.kind === "hub" ? { ...init.model, revision } : init.model;
   return async (epoch, signal) => {
     const files = openModelFiles(source);
     try {
@@ -34,16 +36,11 @@ export function rebuildRunnerFor(
   };
 }
 
-/** A branch may have moved on since. */
-function sameRevision(source: ModelSource, revision: string | null): ModelSource {
-  return source.kind === "hub" && revision !== null ? { ...source, revision } : source;
-}
-
 function findChange(before: LoadedDevice["fileHashes"], now: LoadedDevice["fileHashes"]): CairnError | null {
   for (const [file, expected] of before) {
     const actual = now.get(file);
-    const data = { file, expected, actual };
-    if (actual !== expected) return new CairnError("integrity", `"${file}" has changed since it was loaded.`, data);
+    const message = `"${file}" has changed since it was loaded.`;
+    if (actual !== expected) return new CairnError("integrity", message, { file, expected, actual });
   }
   return null;
 }

@@ -45,19 +45,19 @@ export interface RecoveringEngine {
  * are lost when a machine sleeps or its driver is replaced, and the memory of a page that nobody looks at is better left free.
  */
 export class Recovery {
-  readonly #parts: Omit<RecoveryParts, "runner">;
+  readonly #parts: RecoveryParts;
   readonly #engine: RecoveringEngine;
   readonly #disposing = new AbortController();
   /** Null while none is made. */
   #runner: ModelRunner | null;
   #isReady = true;
   #epoch = 0;
-  #numLosses = 0;
-  #recentLossesMs: readonly number[] = [];
+  /** Times of all losses. */
+  readonly #lossesMs: number[] = [];
 
-  constructor({ runner, ...parts }: RecoveryParts, engine: RecoveringEngine) {
-    this.#runner = runner;
+  constructor(parts: RecoveryParts, engine: RecoveringEngine) {
     this.#parts = parts;
+    this.#runner = parts.runner;
     this.#engine = engine;
   }
 
@@ -72,7 +72,7 @@ export class Recovery {
   }
 
   get numLosses(): number {
-    return this.#numLosses;
+    return this.#lossesMs.length;
   }
 
   /**
@@ -87,10 +87,7 @@ export class Recovery {
     return preparing ?? null;
   }
 
-  /**
-   * The device failed, and its runner is no more: there will be another, of the next epoch. Throws the error that ends the engine: one
-   * that is no loss, or the loss that is one too many.
-   */
+  /** The device failed, and its runner is no more: there will be another, of the next epoch, or the engine fails. */
   begin(error: unknown): void {
     this.#epoch += 1;
     this.#start(error);
@@ -98,7 +95,7 @@ export class Recovery {
 
   /** Frees the runner, now or when it is made. */
   dispose(): void {
-    this.#disposing.abort(new CairnError("disposed", "The engine was disposed."));
+    this.#disposing.abort();
     this.#discardRunner();
   }
 
@@ -115,7 +112,7 @@ export class Recovery {
       this.#isReady = true;
       this.#engine.onRebuilt();
     } catch (error) {
-      if (!signal.aborted) this.#startAnew(error);
+      if (!signal.aborted) this.#start(error);
     }
   }
 
@@ -130,25 +127,17 @@ export class Recovery {
     });
   }
 
-  #startAnew(error: unknown): void {
-    try {
-      this.#start(error);
-    } catch (end) {
-      this.#engine.onFailed(end);
-    }
-  }
-
   #start(error: unknown): void {
     this.#discardRunner();
-    if (!isDeviceLoss(error)) throw error;
-    const nowMs = this.#engine.now();
-    this.#numLosses += 1;
-    this.#recentLossesMs = [...this.#recentLossesMs.filter((lossMs) => nowMs - lossMs < LOSS_WINDOW_MS), nowMs];
-    const numLosses = this.#recentLossesMs.length;
-    if (numLosses >= this.#parts.maxDeviceLosses) {
-      throw new CairnError("device_lost", error.message, { ...error.data, numLosses });
+    if (!isDeviceLoss(error)) {
+      this.#engine.onFailed(error);
+      return;
     }
-    void this.#rebuild();
+    const nowMs = this.#engine.now();
+    this.#lossesMs.push(nowMs);
+    const numLosses = this.#lossesMs.filter((lossMs) => nowMs - lossMs < LOSS_WINDOW_MS).length;
+    if (numLosses < this.#parts.maxDeviceLosses) void this.#rebuild();
+    else this.#engine.onFailed(new CairnError("device_lost", error.message, { ...error.data, numLosses }));
   }
 
   #discardRunner(): void {
