@@ -586,7 +586,7 @@ export const MUTANTS = [
     file: "src/engine/recovery.ts",
     find: "if (signal.aborted) return this.#discardRunner();",
     replace: "",
-    testFile: "src/engine/recovery.test.ts",
+    testFile: "src/engine/recovery.rebuild.test.ts",
     test: "during the rebuild dispose ends all, and a runner that is made later is freed",
   },
   {

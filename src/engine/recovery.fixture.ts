@@ -1,3 +1,4 @@
+import { afterEach, expect } from "vitest";
 import { geometryWithWindows } from "../kv/geometry.fixture";
 import { HostMemory } from "../offload/host-memory";
 import type { GenerateEvent, GenerateRequest } from "../protocol/messages";
@@ -89,4 +90,29 @@ export class LossyEngine {
   get numLosses(): number {
     return this.engine.kvStats().numDeviceLosses;
   }
+}
+
+/** What samples with a penalty, so that a runner has to get ready for it. */
+export const penalized = { sampling: { temperature: 0, presencePenalty: 1 } };
+
+/** Engines whose books must be in order after each test, with nothing left in them, and every device but the last one freed. */
+export function lossyEngines() {
+  const open = new Set<LossyEngine>();
+  afterEach(async () => {
+    await settle();
+    for (const { scheduler, devices } of open) {
+      scheduler.checkIntegrity();
+      expect(scheduler.hasUnfinished).toBe(false);
+      expect(devices.made.map(({ numDisposals }) => numDisposals).slice(0, -1)).not.toContain(0);
+    }
+    open.clear();
+  });
+  const make = (options?: LossyOptions): LossyEngine => {
+    const lossy = new LossyEngine(options);
+    open.add(lossy);
+    return lossy;
+  };
+  /** One that ends in its test holds requests that never end. */
+  const forget = (lossy: LossyEngine) => open.delete(lossy);
+  return { make, forget };
 }
