@@ -60,7 +60,7 @@ test("the table says each number once, with its unit", () => {
         "Waiting now": "45",
       },
     ],
-    ["Requests", { Preemptions: "61" }],
+    ["Requests", { Preemptions: "61", "GPU devices lost": "62" }],
   ]);
 });
 
@@ -76,7 +76,7 @@ test("without the tiers below the GPU the table says that they are off, and noth
     ["RAM", ["Copies of KV"]],
     ["Storage", ["Copies of KV"]],
     ["Tokens", ["Computed", "Found on the GPU"]],
-    ["Requests", ["Preemptions"]],
+    ["Requests", ["Preemptions", "GPU devices lost"]],
   ]);
   expect(sections[1]!.rows).toEqual([["Copies of KV", "off"]]);
 });

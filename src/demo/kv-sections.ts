@@ -16,7 +16,13 @@ export function kvSections(stats: KvStats): readonly KvSection[] {
     storageSection(stats.storage),
     tokenSection(stats),
     ...(stats.host ? transferSections(stats) : []),
-    { title: "Requests", rows: [["Preemptions", formatInteger(stats.numPreemptions)]] },
+    {
+      title: "Requests",
+      rows: [
+        ["Preemptions", formatInteger(stats.numPreemptions)],
+        ["GPU devices lost", formatInteger(stats.numDeviceLosses)],
+      ],
+    },
   ];
 }
 

@@ -52,17 +52,22 @@ export function readCheckpoint(choice: ModelChoice, context: ReadContext): Promi
   });
 }
 
+/** The caller closes them. */
+export function openFiles(source: ModelSource, loadPart: LoadPart): ModelFiles {
+  const environment = browserEnvironment({
+    loadDownloader: () => loadPart("download"),
+    loadCacheApi: () => loadPart("cacheApi"),
+  });
+  return openModelFiles(source, environment);
+}
+
 /** Leaves the files open only for what could be read. */
 async function withFiles<T>(
   source: ModelSource,
   { loadPart }: ReadContext,
   read: (files: ModelFiles) => Promise<T>,
 ): Promise<T> {
-  const environment = browserEnvironment({
-    loadDownloader: () => loadPart("download"),
-    loadCacheApi: () => loadPart("cacheApi"),
-  });
-  const files = openModelFiles(source, environment);
+  const files = openFiles(source, loadPart);
   try {
     return await read(files);
   } catch (error) {

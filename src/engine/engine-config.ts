@@ -61,6 +61,7 @@ const SETTINGS: { readonly [Name in keyof EngineConfig]: readonly [EngineConfig[
   gpuMemoryBytes: [null, orNull(integer(1))],
   maxPieceBytes: [16 * MIB, integer(1)],
   submitTargetMs: [300, POSITIVE_NUMBER],
+  maxDeviceLosses: [3, integer(1)],
   useF16: [true, BOOLEAN],
   useSubgroups: [true, BOOLEAN],
   useSelfTest: [true, BOOLEAN],

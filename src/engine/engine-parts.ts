@@ -7,7 +7,7 @@ import type { Scheduler } from "../scheduler/scheduler";
 import type { ChatTemplate } from "../tokenizer/chat-template";
 import type { Tokenizer } from "../tokenizer/tokenizer";
 import type { Constrain } from "./constrain";
-import type { ModelRunner } from "./model-runner";
+import type { RecoveryParts } from "./recovery";
 
 /** The storage tier, as the step loop drives it: it settles and pumps the books, and is woken by what carries them out. */
 export interface StorageControl {
@@ -16,10 +16,9 @@ export interface StorageControl {
 }
 
 /** The parts that an engine is composed of; load-engine.ts makes them, tests make some of them of plain values. */
-export interface EngineParts {
+export interface EngineParts extends RecoveryParts {
   readonly info: EngineInfo;
   readonly scheduler: Scheduler;
-  readonly runner: ModelRunner;
   readonly geometry: KvGeometry;
   /** The scheduler's connector, and the memory that it fills; null where KV is not offloaded. */
   readonly offload: {

@@ -33,9 +33,11 @@ export type Command =
   | { readonly kind: "flush"; done(): void }
   | { readonly kind: "abort"; readonly requestId: string };
 
-/** Something that came back: a step, a copy, or what a request waits for. */
+/** Something that came back: a step, a copy, or what a request waits for. `epoch`: of the device that it was submitted to. */
 export type Completion =
-  | { readonly kind: "step"; readonly output: SchedulerOutput; readonly result: StepResult }
-  | { readonly kind: "transfer"; readonly result: TransferResult }
+  | { readonly kind: "step"; readonly epoch: number; readonly output: SchedulerOutput; readonly result: StepResult }
+  | { readonly kind: "transfer"; readonly epoch: number; readonly result: TransferResult }
+  /** A step will not land, nor those after it. */
+  | { readonly kind: "failed"; readonly epoch: number; readonly error: unknown }
   /** A request may begin, or what may come next in its text is known; or neither can be. */
   | { readonly kind: "ready"; readonly live: LiveRequest; readonly error: unknown };

@@ -1,17 +1,20 @@
 import type { KvStats, KvTier, PrefetchRequest, PrefetchResult } from "../protocol/kv-messages";
 import type { EngineInfo, GenerateRequest, PromptInput } from "../protocol/messages";
-import type { Request } from "../scheduler/request";
 import type { RequestUpdate } from "../scheduler/request-update";
-import type { SchedulerOutput } from "../scheduler/scheduler-output";
+import type { SchedulerOutput, StepResult } from "../scheduler/scheduler-output";
 import { endsInThoughts, IncrementalDecoder } from "../tokenizer/incremental-decoder";
 import { assert, CairnError, toWireError } from "../util/errors";
+import { deadlineTimer } from "./deadline-timer";
 import type { EngineParts, StorageControl } from "./engine-parts";
-import type { Command, Completion, GenerateSink, LiveRequest, Prefetch } from "./engine-records";
+import type { Command, Completion, GenerateSink, LiveRequest } from "./engine-records";
 import { collectKvStats } from "./kv-stats";
+import type { ModelRunner } from "./model-runner";
 import { OutputProcessor } from "./output-processor";
+import { Prefetches } from "./prefetches";
 import { encodePrompt, preparePrefetch, prepareRequest } from "./prepare-request";
+import { Recovery } from "./recovery";
 import { TextLogprobs } from "./text-logprobs";
-import { tokensByTier, usageOf } from "./usage";
+import { usageOf } from "./usage";
 
 /**
  * The step loop: schedule -> submit -> update when the ids arrive, and ids -> events for each request's sink. It submits
@@ -25,27 +28,30 @@ import { tokensByTier, usageOf } from "./usage";
  *
  * `generate`, `abort` and the runner's promises only leave records; `#step` alone changes the scheduler's state. It runs
  * as a microtask after a record was left, so nothing is awaited between schedule and submit, and sleeps otherwise.
+ *
+ * When the device is lost, every request begins anew in the scheduler, whose next epoch it is; steps go on when there is a runner
+ * again (recovery.ts). Until then all else goes on as ever, and what comes of the old epoch is dropped.
  */
 export class Engine {
   readonly info: EngineInfo;
   readonly #parts: EngineParts;
+  readonly #recovery: Recovery;
+  readonly #setDeadline: (deadlineMs: number) => void;
   readonly #now: () => number;
   /** Requests whose last event was not sent yet. */
   readonly #live = new Map<string, LiveRequest>();
-  readonly #prefetches = new Map<string, Prefetch>();
+  readonly #prefetches: Prefetches;
   readonly #commands: Command[] = [];
   readonly #completions: Completion[] = [];
   /** Who waits until storage is cleared, or all is durable. */
   #clears: (() => void)[] = [];
   #flushes: (() => void)[] = [];
-  /** Copies whose result has not come. */
+  /** Copies of this epoch whose result has not come. */
   #numTransfers = 0;
   /** Requests that wait for something of their own: what they need to begin, or a mask. */
   #numNotReady = 0;
-  #deadlineMs = Number.POSITIVE_INFINITY;
-  #deadlineTimer: ReturnType<typeof setTimeout> | undefined;
   #isStepDue = false;
-  /** Why the engine takes no more requests: the runner failed, an invariant broke, or it was disposed. */
+  /** Why the engine takes no more requests: the runner failed for good, an invariant broke, or it was disposed. */
   #failure: CairnError | null = null;
   #isDisposed = false;
 
@@ -54,6 +60,15 @@ export class Engine {
     this.info = parts.info;
     this.#parts = parts;
     this.#now = now;
+    this.#prefetches = new Prefetches(parts.scheduler);
+    this.#setDeadline = deadlineTimer(now, () => this.#wake());
+    this.#recovery = new Recovery(parts, {
+      now,
+      live: () => this.#live.values(),
+      onRebuilt: () => this.#wake(),
+      onRefused: (live, error) => this.#awaitReady(live, Promise.reject(error)),
+      onFailed: (error) => this.#fail(error),
+    });
     if (this.#storage) this.#storage.executor.onResults = () => this.#wake();
   }
 
@@ -87,7 +102,7 @@ export class Engine {
 
   /** What the KV cache holds and did. */
   kvStats(): KvStats {
-    return collectKvStats(this.#parts);
+    return collectKvStats(this.#parts, this.#recovery.numLosses);
   }
 
   /**
@@ -124,7 +139,7 @@ export class Engine {
     this.#isDisposed = true;
     this.#fail(new CairnError("disposed", "The engine was disposed."));
     this.#storage?.executor.close();
-    this.#parts.runner.dispose();
+    this.#recovery.dispose();
   }
 
   get failure(): CairnError | null {
@@ -170,31 +185,34 @@ export class Engine {
       this.#storage?.books.settle();
       for (const completion of this.#completions.splice(0)) this.#complete(completion);
       for (const command of this.#commands.splice(0)) this.#obey(command);
-      this.#submitSteps();
+      const { runner } = this.#recovery;
+      if (runner) this.#submitSteps(runner);
       this.#storage?.books.pump();
-      this.#endPrefetches();
+      this.#prefetches.settle();
       this.#endWaits();
-      this.#armDeadline();
+      if (!runner) return;
+      // A request that waits for a tier is asked again by its deadline, also if nothing else happens until then.
+      this.#setDeadline(this.#parts.scheduler.nextDeadlineMs);
       this.#checkIdle();
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  #submitSteps(): void {
-    for (let output = this.#parts.scheduler.schedule(); output; output = this.#parts.scheduler.schedule()) {
-      this.#submit(output);
-    }
+  #submitSteps(runner: ModelRunner): void {
+    const { scheduler } = this.#parts;
+    for (let output = scheduler.schedule(); output; output = scheduler.schedule()) this.#submit(output, runner);
   }
 
-  #submit(output: SchedulerOutput): void {
-    const { landed, transfers } = this.#parts.runner.submit(output, this.#masksFor(output));
+  #submit(output: SchedulerOutput, runner: ModelRunner): void {
+    const { epoch } = this.#recovery;
+    const { landed, transfers } = runner.submit(output, this.#masksFor(output));
     landed.then(
-      (result) => this.#completed({ kind: "step", output, result }),
-      (error) => this.#fail(error),
+      (result) => this.#completed({ kind: "step", epoch, output, result }),
+      (error) => this.#completed({ kind: "failed", epoch, error }),
     );
     this.#numTransfers += transfers.length;
-    for (const transfer of transfers) transfer.then((result) => this.#completed({ kind: "transfer", result }));
+    for (const transfer of transfers) transfer.then((result) => this.#completed({ kind: "transfer", epoch, result }));
     const nowMs = this.#now();
     for (const { requestId } of output.scheduled) this.#live.get(requestId)?.output.markScheduled(nowMs);
   }
@@ -210,13 +228,12 @@ export class Engine {
 
   /** What a request needs before it begins; null where all is there. */
   #makeReady(live: LiveRequest, { grammar, thinkingGrammar }: GenerateRequest): Promise<void> | null {
-    const { runner, constrain } = this.#parts;
-    const preparing = runner.prepare?.(live.request.sampling) ?? null;
+    const preparing = this.#recovery.prepare(live.request.sampling);
     const format = thinkingGrammar && live.isThinking ? thinkingGrammar : grammar;
     if (!format) return preparing;
     return (async () => {
       await preparing;
-      live.constraint = await constrain(format);
+      live.constraint = await this.#parts.constrain(format);
     })();
   }
 
@@ -242,16 +259,23 @@ export class Engine {
   }
 
   #complete(completion: Completion): void {
-    if (completion.kind === "transfer") {
+    if (completion.kind === "ready") this.#takeReady(completion.live, completion.error);
+    else if (completion.epoch !== this.#recovery.epoch) return;
+    else if (completion.kind === "step") this.#update(completion.output, completion.result);
+    else if (completion.kind === "failed") this.#lose(completion.error);
+    else {
       this.#numTransfers -= 1;
       this.#parts.scheduler.completeTransfers([completion.result]);
-      return;
     }
-    if (completion.kind === "ready") {
-      this.#takeReady(completion.live, completion.error);
-      return;
-    }
-    const { output, result } = completion;
+  }
+
+  #lose(error: unknown): void {
+    this.#recovery.begin(error);
+    this.#parts.scheduler.beginEpoch();
+    this.#numTransfers = 0;
+  }
+
+  #update(output: SchedulerOutput, result: StepResult): void {
     for (const update of this.#parts.scheduler.update(output, result)) {
       const live = this.#live.get(update.requestId);
       assert(live, () => `an update for ${update.requestId}, which is not live`);
@@ -288,7 +312,7 @@ export class Engine {
         sink({ kind: "started", promptTokenIds: request.promptTokenIds, ...(isThinking && { isThinking }) });
       });
     } else if (command.kind === "prefetch") {
-      this.#startPrefetch(command.request, command.prefetch);
+      this.#prefetches.start(command.request, command.prefetch);
     } else if (command.kind === "clear") {
       if (command.tiers.includes("gpu")) this.#parts.scheduler.resetPrefixCache();
       this.#parts.scheduler.clearTiers(command.tiers.filter((tier) => tier !== "gpu"));
@@ -298,23 +322,6 @@ export class Engine {
     } else {
       const live = this.#live.get(command.requestId);
       if (live) this.#endWithError(live, new CairnError("aborted", "The request was aborted."));
-    }
-  }
-
-  #startPrefetch(request: Request, prefetch: Prefetch): void {
-    try {
-      this.#parts.scheduler.addRequest(request);
-      this.#prefetches.set(request.requestId, prefetch);
-    } catch (error) {
-      prefetch.reject(error);
-    }
-  }
-
-  #endPrefetches(): void {
-    for (const request of this.#parts.scheduler.takePrefetched()) {
-      const { requestId, numPromptTokens } = request;
-      this.#prefetches.get(requestId)?.resolve({ promptTokens: numPromptTokens, tokens: tokensByTier(request) });
-      this.#prefetches.delete(requestId);
     }
   }
 
@@ -350,22 +357,6 @@ export class Engine {
     live.sink({ kind: "error", error: toWireError(error) });
   }
 
-  /** A request that waits for a tier is asked again by its deadline, also if nothing else happens until then. */
-  #armDeadline(): void {
-    const { nextDeadlineMs } = this.#parts.scheduler;
-    if (nextDeadlineMs === this.#deadlineMs) return;
-    this.#deadlineMs = nextDeadlineMs;
-    clearTimeout(this.#deadlineTimer);
-    if (nextDeadlineMs === Number.POSITIVE_INFINITY) return;
-    this.#deadlineTimer = setTimeout(
-      () => {
-        this.#deadlineMs = Number.POSITIVE_INFINITY;
-        this.#wake();
-      },
-      Math.max(0, nextDeadlineMs - this.#now()),
-    );
-  }
-
   #checkIdle(): void {
     const { scheduler } = this.#parts;
     const numPending = scheduler.numInFlightSteps + this.#numTransfers + this.#numNotReady;
@@ -384,15 +375,13 @@ export class Engine {
       this.#forget(live);
       live.sink({ kind: "error", error: wire });
     }
-    const waiting = [...this.#prefetches.values()];
     for (const command of this.#commands) {
-      if (command.kind === "prefetch") waiting.push(command.prefetch);
+      if (command.kind === "prefetch") command.prefetch.reject(this.#failure);
       if (command.kind === "clear" || command.kind === "flush") command.done();
     }
     for (const done of [...this.#clears, ...this.#flushes]) done();
-    for (const { reject } of waiting) reject(this.#failure);
-    this.#prefetches.clear();
-    clearTimeout(this.#deadlineTimer);
+    this.#prefetches.fail(this.#failure);
+    this.#setDeadline(Number.POSITIVE_INFINITY);
     this.#commands.length = 0;
     this.#completions.length = 0;
   }

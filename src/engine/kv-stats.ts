@@ -3,11 +3,10 @@ import type { KvStats, KvStorageStats } from "../protocol/kv-messages";
 import type { EngineParts } from "./engine-parts";
 
 /** Puts together what scheduler, connector and host tier tell of themselves. */
-export function collectKvStats({
-  scheduler,
-  offload,
-  geometry,
-}: Pick<EngineParts, "scheduler" | "offload" | "geometry">): KvStats {
+export function collectKvStats(
+  { scheduler, offload, geometry }: Pick<EngineParts, "scheduler" | "offload" | "geometry">,
+  numDeviceLosses: number,
+): KvStats {
   const stats = scheduler.stats;
   const offloaded = offload?.connector.stats ?? null;
   const host = offloaded?.host ?? null;
@@ -70,6 +69,7 @@ export function collectKvStats({
     },
     leases: { numBlocks: count(offloaded?.numLeasedBlocks), maxBlocks: count(offloaded?.maxLeasedBlocks) },
     numPreemptions: stats.numPreemptions,
+    numDeviceLosses,
   };
 }
 

@@ -11,11 +11,13 @@ import { planMemory } from "./plan-memory";
 const dawn = await openDawnGpu();
 const init = { model: filesSource(DEMO_MODEL as FileBytes) };
 
-describe.skipIf(!dawn)("a lost device", () => {
+describe.skipIf(!dawn)("a lost device that is the one too many", () => {
+  const last = { engine: { maxDeviceLosses: 1 } };
+
   it("ends the live requests and every later one with device_lost", async () => {
     const watched = new WatchedGpu(dawn as GPU);
-    const engine = await loadTestEngine(watched.gpu);
-    const lost = { code: "device_lost", data: { reason: "destroyed" } };
+    const engine = await loadTestEngine(watched.gpu, last);
+    const lost = { code: "device_lost", data: { reason: "destroyed", numLosses: 1 } };
     const live: TestRequest = new TestRequest(engine, {}, (event) => {
       if (event.kind === "delta" && live.events.length === 3) watched.device.destroy();
     });
@@ -31,7 +33,7 @@ describe.skipIf(!dawn)("a lost device", () => {
 
   it("is noticed by the next request when it is lost between two", async () => {
     const watched = new WatchedGpu(dawn as GPU);
-    const engine = await loadTestEngine(watched.gpu);
+    const engine = await loadTestEngine(watched.gpu, last);
     watched.device.destroy();
     expect((await new TestRequest(engine, {}).outcome).end).toMatchObject({ code: "device_lost" });
     engine.dispose();

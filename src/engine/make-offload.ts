@@ -13,6 +13,8 @@ export type OffloadMemory = Pick<HostMemory, "numSlots" | "reserve" | "slot" | "
 
 export interface Offload {
   readonly connector: OffloadConnector;
+  /** The books of `memory`. */
+  readonly host: HostManager;
   readonly memory: OffloadMemory;
   readonly storage: OpenStorage | null;
 }
@@ -72,7 +74,7 @@ export function makeOffload(
     maxTransferBytesPerStep: engineConfig.maxTransferBytesPerStep,
     now,
   });
-  return { connector, memory, storage };
+  return { connector, host, memory, storage };
 }
 
 function openStorageTier(

@@ -31,9 +31,17 @@ export async function planEngine(
   gpu: GPU,
 ): Promise<EnginePlan> {
   const geometry = makeKvGeometry(outline.config, init.kvDtype ?? "f16");
-  const { useF16, useSubgroups, profile } = engineConfig;
-  const adapter = await requestAdapter(gpu, { ...init.adapter, useF16, useSubgroups, profile });
+  const adapter = await requestEngineAdapter(init, engineConfig, gpu);
   return { geometry, adapter, memory: divideEngineMemory(init, engineConfig, outline, geometry, adapter) };
+}
+
+/** Rejects with `no_adapter`. */
+export function requestEngineAdapter(
+  init: Pick<EngineInit, "adapter">,
+  { useF16, useSubgroups, profile }: EngineConfig,
+  gpu: GPU,
+): Promise<GpuAdapter> {
+  return requestAdapter(gpu, { ...init.adapter, useF16, useSubgroups, profile });
 }
 
 /**

@@ -1,15 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { GenerateEvent } from "../protocol/messages";
+import { deferred } from "../testing/deferred";
 import { EOS, id, makeParts, makeRequest, settle, summarize } from "../testing/engine-parts";
 import { ScriptedRunner } from "../testing/scripted-runner";
 import { CairnError } from "../util/errors";
 import { Engine } from "./engine";
-
-function deferred() {
-  const settling = { resolve: () => {}, reject: (_: CairnError) => {} };
-  const promise = new Promise<void>((resolve, reject) => Object.assign(settling, { resolve, reject }));
-  return Object.assign(settling, { promise });
-}
 
 /** An engine whose runner has to get ready for what samples with penalties; `prepared` ends that. */
 function makeEngine() {

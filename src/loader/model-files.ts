@@ -54,6 +54,11 @@ export class ModelFiles {
     return this.#source.modelId;
   }
 
+  /** The hub's commit that is read, once something was; null elsewhere. */
+  get revision(): string | null {
+    return this.#cached?.revision ?? null;
+  }
+
   readText(file: string, options?: ReadOptions & { readonly optional?: false }): Promise<string>;
   readText(file: string, options: ReadOptions & { readonly optional?: boolean }): Promise<string | null>;
   async readText(file: string, { signal, optional }: JsonReadOptions = {}): Promise<string | null> {

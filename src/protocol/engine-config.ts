@@ -50,6 +50,8 @@ export interface EngineConfig {
   readonly maxPieceBytes: number;
   /** Long steps are cut into submits of about this length, so that the page stays responsive. */
   readonly submitTargetMs: number;
+  /** When the GPU device is lost, another is set up and requests go on; so many losses within five minutes end the engine. 1: the first does. */
+  readonly maxDeviceLosses: number;
   /** Use 16-bit float arithmetic where the device has it. */
   readonly useF16: boolean;
   /** Use subgroup operations where the device has them. */

@@ -127,5 +127,8 @@ export interface KvStats {
   };
   /** Blocks that stores hold while they wait, and how many they may. */
   readonly leases: { readonly numBlocks: number; readonly maxBlocks: number };
+  /** Requests that began again: to make room for others, or because the GPU device was lost. */
   readonly numPreemptions: number;
+  /** Times that the GPU device was lost, and all KV on it. */
+  readonly numDeviceLosses: number;
 }

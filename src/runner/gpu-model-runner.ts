@@ -21,9 +21,6 @@ import type { StepState } from "./step-state";
 import type { drawStep, StepObserver } from "./step-trace";
 import { SubmitPacer } from "./submit-pacer";
 
-/** How long a device that refused a map has to say that it was lost. */
-const DEVICE_LOSS_NOTICE_MS = 1000;
-
 const NO_MASKS: StepMasks = new Map();
 
 /** Sees the logits of every step that samples, before its result is known: [logit rows, vocab], in batch order. For tests. */
@@ -183,11 +180,20 @@ export class GpuModelRunner {
     const { loadLogitStages } = this.#parts;
     if (!loadLogitStages || !needsLogitStages(sampling) || this.#sampler.hasLogitStages) return null;
     this.#preparing ??= loadLogitStages()
-      .then((make) => this.#sampler.addLogitStages(make))
+      .then((make) => this.#addLogitStages(make))
       .finally(() => {
         this.#preparing = null;
       });
     return this.#preparing;
+  }
+
+  async #addLogitStages(make: typeof LogitStages): Promise<void> {
+    try {
+      await this.#sampler.addLogitStages(make);
+    } catch (error) {
+      await this.#throwIfFailedSoon();
+      throw error;
+    }
   }
 
   dispose(): void {
@@ -212,14 +218,17 @@ export class GpuModelRunner {
     return value;
   }
 
-  /** The device's failure, where there was one, tells more than the refused map of a readback. */
   async #explainUnread(cause: unknown): Promise<never> {
-    // A lost device refuses maps before it says that it is lost; one that is not lost never says so.
-    await Promise.race([this.#parts.gpu.device.lost, delay(DEVICE_LOSS_NOTICE_MS)]);
-    this.#throwIfFailed();
+    await this.#throwIfFailedSoon();
     const reason = reasonOf(cause);
     const message = `The step's result could not be read: ${reason}`;
     throw new CairnError("gpu_error", message, { label: "sampled.readback" }, { cause });
+  }
+
+  /** The device's failure, where there was one, tells more than what it refused. */
+  async #throwIfFailedSoon(): Promise<void> {
+    await this.#parts.gpu.health.failureBehind();
+    this.#throwIfFailed();
   }
 
   async #readLogits(numRows: number): Promise<Float32Array> {
@@ -238,8 +247,4 @@ export class GpuModelRunner {
     }
     return rows;
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

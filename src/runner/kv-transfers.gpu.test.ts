@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { GpuDevice } from "../gpu/device";
+import { DeviceHealth } from "../gpu/device-health";
+import { deferred } from "../testing/deferred";
 import { openDawn } from "../testing/gpu";
 import { EPOCH, expectSame, loadJob, storeJob, TransferRig, type TransferRigOptions } from "./kv-transfers.fixture";
 import { fillPages } from "./page-filler.fixture";
@@ -217,6 +219,20 @@ describe.skipIf(!dawn)("a store fails, and its host slot stays as it was,", () =
     expect(await stored).toEqual([0, 0]);
     expectSame(rig.slots, slots);
     expect(await rig.run({ stores: [storeJob([1], 0)] })).toEqual([0]);
+  });
+
+  it("where the device was lost before a late map is looked at, though its bytes are there: the slot may be another's by then", async () => {
+    const [delay, loss] = [deferred(), deferred<GPUDeviceLostInfo>()];
+    const health = new DeviceHealth({ addEventListener: () => {}, lost: loss.promise } as unknown as GPUDevice);
+    const rig = await openRig({ delayMap: () => delay.promise }, { ...(dawn as GpuDevice), health });
+    const slots = rig.copyOfSlots();
+    const stored = rig.run({ stores: [storeJob([1], 0)] });
+    await rig.gpu.device.queue.onSubmittedWorkDone();
+    loss.resolve({ reason: "unknown", message: "gone" } as GPUDeviceLostInfo);
+    await loss.promise;
+    delay.resolve();
+    expect(await stored).toEqual([0]);
+    expectSame(rig.slots, slots);
   });
 
   it("where buffers were destroyed while maps were late, which ends every store", async () => {

@@ -1,10 +1,12 @@
 import { Engine } from "../engine/engine";
 import type { LoadedParts } from "../engine/load-engine";
-import { makeOffload, type OffloadMemory, type StorageParts } from "../engine/make-offload";
+import { makeOffload, type Offload, type OffloadMemory, type StorageParts } from "../engine/make-offload";
 import type { ModelRunner } from "../engine/model-runner";
+import type { RebuildRunner } from "../engine/recovery";
+import type { KvKey } from "../kv/chunk";
 import { policyOf } from "../offload/arc-policy";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "../protocol/messages";
-import { NEUTRAL_SAMPLING, type SamplingParams } from "../sampling/sampling-params";
+import { NEUTRAL_SAMPLING } from "../sampling/sampling-params";
 import { Scheduler } from "../scheduler/scheduler";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
@@ -16,6 +18,8 @@ export interface OpenEngine {
   readonly scheduler: Scheduler;
   /** What was submitted, in order. */
   readonly steps: readonly SchedulerOutput[];
+  /** What the host tier holds of a chunk; null where it has none, or not yet. */
+  chunkInHost(key: KvKey): Uint8Array<ArrayBuffer> | null;
   /** Nothing is read from storage any more, nor written. */
   closeStorage(): void;
 }
@@ -38,16 +42,24 @@ export function engineOver(
   const offload = memory && makeOffload(memory, geometry, numBlocks, parts.engineConfig, policy, now, storage);
   const scheduler = new Scheduler(schedulerOptions, offload ? [offload.connector] : []);
   const steps: SchedulerOutput[] = [];
-  const runner = {
-    submit: (...[output, masks]: Parameters<ModelRunner["submit"]>) => {
+  const watch = (runner: ModelRunner): ModelRunner => ({
+    submit: (output, masks) => {
       steps.push(output);
-      return parts.runner.submit(output, masks);
+      return runner.submit(output, masks);
     },
-    prepare: (sampling: SamplingParams) => parts.runner.prepare?.(sampling) ?? null,
-    dispose: () => parts.runner.dispose(),
-  };
+    prepare: (sampling) => runner.prepare?.(sampling) ?? null,
+    dispose: () => runner.dispose(),
+  });
+  const runner = watch(parts.runner);
+  const rebuildRunner: RebuildRunner = async (...args) => watch(await parts.rebuildRunner(...args));
   const closeStorage = () => offload?.storage?.executor.close();
-  return { engine: new Engine({ ...parts, scheduler, runner, offload }), scheduler, steps, closeStorage };
+  const engine = new Engine({ ...parts, scheduler, runner, rebuildRunner, offload });
+  const chunkInHost = (key: KvKey) => (offload?.host.lookup(key) === "hit" ? chunkOf(offload, key) : null);
+  return { engine, scheduler, steps, chunkInHost, closeStorage };
+}
+
+function chunkOf({ host, memory }: Offload, key: KvKey): Uint8Array<ArrayBuffer> {
+  return memory.slot(host.slotIdOf(key) as number);
 }
 
 /** A memory of fewer slots. */

@@ -74,6 +74,8 @@ export function makeParts(runner: ModelRunner, overrides: Partial<EngineParts> =
     info: { ...FAKE_INFO, vocabSize: PIECES.length, maxModelLen: MAX_MODEL_LEN },
     scheduler: makeScheduler(),
     runner,
+    rebuildRunner: () => Promise.reject(new Error("there is no other device")),
+    maxDeviceLosses: 1,
     geometry: geometryWithWindows([null, 16]),
     offload: null,
     tokenizer: makeTokenizer(),

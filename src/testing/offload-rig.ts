@@ -4,6 +4,7 @@ import type { KvKey } from "../kv/chunk";
 import type { EngineConfig } from "../protocol/engine-config";
 import type { PrefetchResult, TokensByTier } from "../protocol/kv-messages";
 import type { EngineInit, GenerateEvent, GenerateRequest } from "../protocol/messages";
+import type { StepObserver } from "../runner/step-trace";
 import type { SchedulerOptions } from "../scheduler/scheduler-options";
 import type { SchedulerOutput } from "../scheduler/scheduler-output";
 import {
@@ -55,6 +56,8 @@ export class OffloadRig {
   readonly parts: LoadedParts;
   /** How late each store's map is. */
   mapDelayMs = 0;
+  /** Sees the steps of all engines. */
+  onStep: StepObserver = () => {};
   readonly #watched: WatchedGpu;
   readonly #logits: Map<string, Float32Array[]>;
 
@@ -68,6 +71,7 @@ export class OffloadRig {
       loadPart,
       signal: new AbortController().signal,
       delayMap: () => rig.#delayMap(),
+      observeSteps: (event) => rig.onStep(event),
       observeLogits: (output, rows) => {
         for (const [requestId, row] of logitRows(output, rows)) {
           logits.set(requestId, [...(logits.get(requestId) ?? []), row]);
@@ -87,7 +91,7 @@ export class OffloadRig {
   /** With empty caches on all tiers. The engines before must be at rest. What a tier has is loaded, however slow this machine is. */
   engine({ landsAfterStores = false, config, numHostSlots, storage, ...options }: RigOptions = {}): RigEngine {
     const engineConfig = { ...this.parts.engineConfig, loadPolicy: "always" as const, ...config };
-    const parts = { ...this.parts, engineConfig };
+    const parts = { ...this.parts, engineConfig, maxDeviceLosses: engineConfig.maxDeviceLosses };
     const open = engineOver(landsAfterStores ? withSlowSteps(parts) : parts, options, storage, numHostSlots);
     const ask: RigEngine["ask"] = async (promptIds, maxTokens, options = {}) => {
       const { requestId = crypto.randomUUID(), onEvent, ...fields } = options;
@@ -116,6 +120,11 @@ export class OffloadRig {
     const keys = new Map(steps.flatMap(({ transfers }) => transfers.stores.map(({ slotId, key }) => [slotId, key])));
     const { memory } = this.parts.offload ?? {};
     return new Map([...keys].flatMap(([slotId, key]) => (memory ? [[key, memory.slot(slotId).slice()]] : [])));
+  }
+
+  /** Devices that are there, and bytes in their buffers. */
+  get held(): { readonly numDevices: number; readonly bufferBytes: number } {
+    return { numDevices: this.#watched.numLiveDevices, bufferBytes: this.#watched.bufferBytes };
   }
 
   loseDevice(): void {

@@ -133,7 +133,9 @@ export class OffloadTrials {
   /** Loses the device while a job's text is loaded, a block position a step, and a chunk waits for its map. Comes last. */
   async loseDevice({ promptIds, greedyIds }: JobText, otherIds: readonly number[]): Promise<LostDeviceReport> {
     const text = [...promptIds, ...greedyIds];
-    const rig = this.#rig.engine({ config: { maxTransferBytesPerStep: this.#rig.parts.geometry.pageBytes } });
+    const rig = this.#rig.engine({
+      config: { maxTransferBytesPerStep: this.#rig.parts.geometry.pageBytes, maxDeviceLosses: 1 },
+    });
     await rig.ask(text, 1);
     await rig.rest();
     rig.scheduler.resetPrefixCache();
@@ -187,7 +189,7 @@ export class OffloadTrials {
 }
 
 /** Of f32 KV, by its largest number. */
-function relativeError(bytes: Uint8Array<ArrayBuffer>, truth: Uint8Array<ArrayBuffer> | undefined): number {
+export function relativeError(bytes: Uint8Array<ArrayBuffer>, truth: Uint8Array<ArrayBuffer> | undefined): number {
   const expected = truth && new Float32Array(truth.buffer);
   const scale = maxOf(Array.from(expected ?? [], Math.abs));
   return maxDifference(new Float32Array(bytes.buffer), expected) / scale;

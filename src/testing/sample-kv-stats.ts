@@ -42,4 +42,5 @@ export const SAMPLE_KV_STATS: KvStats = {
   deferrals: { loading: 41, pending: 42, retry: 43, numTimedOut: 44, numWaiting: 45 },
   leases: { numBlocks: 51, maxBlocks: 256 },
   numPreemptions: 61,
+  numDeviceLosses: 62,
 };

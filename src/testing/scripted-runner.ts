@@ -56,6 +56,11 @@ export class ScriptedRunner implements ModelRunner {
     for (const land of held) land();
   }
 
+  /** The steps in flight never land. */
+  drop(): void {
+    if (this.#held) this.#held = [];
+  }
+
   /** By position, so that a request that computes its tokens again samples the same ids again. */
   #sample({ requestId, startPosition, numTokens }: ScheduledRequest): SampledToken {
     const position = startPosition + numTokens;

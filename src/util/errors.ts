@@ -12,7 +12,7 @@ export type ErrorCode =
   | "model_file_missing" // data: { file, status? }; where a hub has no such model { repo, revision, status }
   | "network" // a file could not be fetched; data: { file, status? }
   | "gated_model" // the hub wants a token that may read this model; data: { repo, status, hasToken }
-  | "integrity" // a file arrived damaged twice; data: { file, expected, actual }, SHA-256 in hex or sizes in bytes
+  | "integrity" // a file arrived damaged twice, or is another one when it is read again; data: { file, expected, actual }, SHA-256 in hex or sizes in bytes
   | "busy" // the model is being loaded, here or in another tab; data: { key }
   | "invalid_config" // config.json is not usable; data: { field, value? }
   | "invalid_tokenizer" // data: { file }
@@ -27,7 +27,7 @@ export type ErrorCode =
   | "no_adapter" // WebGPU is there, but no adapter answers the request
   | "out_of_memory" // data: { neededBytes, availableBytes, ... }
   | "device_limit" // the model needs more than a limit of the device; data: { limit, needed, available }
-  | "device_lost" // data: { reason }
+  | "device_lost" // while it loads, or too often since; data: { reason, numLosses? }
   | "device_incorrect" // the GPU computes wrong results, however the kernels are compiled; data: { kernel, error }
   | "gpu_error" // a shader or an API call was refused; always our fault; data: { label }
   // Saved sessions

@@ -137,8 +137,9 @@ describe("a model on a hub", () => {
       [`${hub.endpoint}/${REPO}@${hub.head}`, true],
     ]);
     await hub.close();
-    expect(await hashOf(visit())).toBe(sha256(OTHER));
-    expect(await hashOf(visit({ revision: oldHead }))).toBe(sha256(MODEL[WEIGHTS]));
+    const [latest, pinned] = [visit(), visit({ revision: oldHead })];
+    expect([await hashOf(latest), latest.revision]).toEqual([sha256(OTHER), hub.head]);
+    expect([await hashOf(pinned), pinned.revision]).toEqual([sha256(MODEL[WEIGHTS]), oldHead]);
   });
 
   it("changed, and only partly there, is read as it was while the network is away", async () => {

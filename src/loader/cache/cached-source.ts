@@ -63,6 +63,11 @@ export class CachedSource implements FileSource {
     await this.#keep(files, options, true);
   }
 
+  /** The commit, for a hub's model once it was found. */
+  get revision(): string | null {
+    return this.#model?.revision ?? null;
+  }
+
   /** SHA-256 of a whole file in hexadecimal digits; null where it is not known (yet). */
   knownHash(file: string): string | null {
     const list = this.#model?.list;
