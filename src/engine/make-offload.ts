@@ -77,9 +77,10 @@ function openStorageTier(
   host: HostManager,
   slots: OffloadMemory,
   geometry: KvGeometry,
-  { storageBytes, storageTtlMs }: EngineConfig,
+  { storageBytes, storageTtlMs, storageBackend: backend }: EngineConfig,
   now: () => number,
 ): OpenStorage {
   const limits = { chunkBytes: chunkBytes(geometry), maxBytes: storageBytes, ttlMs: storageTtlMs };
-  return openStorage({ host, slots, geometry, storageOptions: { namespace, fingerprint, ...limits }, connect, now });
+  const storageOptions = { namespace, fingerprint, ...limits, backend };
+  return openStorage({ host, slots, geometry, storageOptions, connect, now });
 }
