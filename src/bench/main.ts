@@ -1,4 +1,5 @@
 import { ABLATIONS } from "./ablations";
+import { type BackendBenchResult, benchBackends } from "./backend-bench";
 import { type BenchResult, type BenchSizes, runAblation } from "./serving-bench";
 import { benchStorage, type StorageBenchResult } from "./storage-bench";
 
@@ -6,7 +7,13 @@ declare global {
   interface Window {
     /** Set when the benchmark ended: its report, or why it failed. */
     benchReport?:
-      | { readonly sizes: BenchSizes; readonly results: readonly BenchResult[]; readonly storage: StorageBenchResult }
+      | {
+          readonly sizes: BenchSizes;
+          readonly results: readonly BenchResult[];
+          /** Null where only backends were asked for. */
+          readonly storage: StorageBenchResult | null;
+          readonly backends: readonly BackendBenchResult[];
+        }
       | { readonly error: string };
   }
 }
@@ -72,23 +79,38 @@ function showStorage(result: StorageBenchResult): void {
   );
 }
 
+function showBackends(results: readonly BackendBenchResult[]): void {
+  addRow(["record kB", "write, ms a record: IndexedDB / file", "read, ms a record: IndexedDB / file"], "th");
+  for (const { recordBytes, rates } of results) {
+    const cell = (rate: "writeMsPerRecord" | "readMsPerRecord") => {
+      const [indexeddb, file] = [rates.indexeddb[rate], rates.auto[rate]];
+      return `${indexeddb.toFixed(2)} / ${file.toFixed(2)} (${(indexeddb / file).toFixed(1)} times)`;
+    };
+    addRow([(recordBytes / 1000).toFixed(0), cell("writeMsPerRecord"), cell("readMsPerRecord")], "td");
+  }
+}
+
 async function run(): Promise<void> {
   addRow(COLUMNS, "th");
   const results: BenchResult[] = [];
-  // "only=storage" leaves the ablations out.
-  const ablations = query.get("only") === "storage" ? [] : ABLATIONS;
+  // "only=storage" leaves the ablations out, "only=backends" the engine.
+  const only = query.get("only");
+  const ablations = only ? [] : ABLATIONS;
   for (const ablation of ablations) {
     say(`Running: ${ablation.name} (${results.length + 1} of ${ablations.length})`);
     results.push(await runAblation(model, ablation, sizes));
     addRow(cells(results[results.length - 1], results[0]), "td");
   }
   say("Running: storage");
-  const storage = await benchStorage(model, number("stored", 2000), sizes.repeats);
+  const storage = only === "backends" ? null : await benchStorage(model, number("stored", 2000), sizes.repeats);
+  say("Running: where the store's bytes lie");
+  const backends = await benchBackends(sizes.repeats);
   say(
     `Done. Prompts of ${sizes.promptTokens} tokens, ${sizes.outputTokens} tokens out, batch of ${sizes.concurrency}.`,
   );
-  showStorage(storage);
-  window.benchReport = { sizes, results, storage };
+  if (storage) showStorage(storage);
+  showBackends(backends);
+  window.benchReport = { sizes, results, storage, backends };
 }
 
 run().catch((error: unknown) => {
