@@ -10,10 +10,13 @@ import { withTestPage } from "./test-page";
 const IS_SOAK = Boolean(process.env.CAIRN_SOAK);
 /** Of the browser, by what writes. An engine's start takes long: those are for the soak. */
 const NUM_KILLS = IS_SOAK ? { chunks: 17, engine: 3 } : { chunks: 2, engine: 0 };
+/** The browser's, and ours. */
 const BACK_ENDS = [
-  { name: "LevelDB", args: [] as string[] },
-  { name: "SQLite", args: SQLITE_ARGS },
-];
+  { name: "a file and LevelDB", args: [] as string[], backend: "auto" },
+  { name: "a file and SQLite", args: SQLITE_ARGS, backend: "auto" },
+  { name: "LevelDB", args: [], backend: "indexeddb" },
+] as const;
+type Backend = (typeof BACK_ENDS)[number]["backend"];
 const CHUNKS_PER_WRITE = 8;
 const MODEL_MOUNT = { "/model/": join(ROOT, "public/models/cairn-stories-3M") };
 /** Texts of 4 and 7 chunks of three groups, whose ids are known. */
@@ -43,7 +46,7 @@ class WriteLog {
   }
 }
 
-for (const { name, args } of BACK_ENDS) {
+for (const { name, args, backend } of BACK_ENDS) {
   test(`chunks that a browser was writing when it was killed are whole or not there, over ${name}`, async () => {
     test.setTimeout(60_000 + 30_000 * NUM_KILLS.chunks);
     const profile = await Profile.make(args);
@@ -51,21 +54,21 @@ for (const { name, args } of BACK_ENDS) {
       const endedIds: number[] = [];
       let nextId = 0;
       for (let kill = 0; kill < NUM_KILLS.chunks; kill++) {
-        const log = await writeUntilKilled(profile, url, nextId, 6 + 5 * (kill % 4), endedIds);
+        const log = await writeUntilKilled(profile, url, backend, nextId, 6 + 5 * (kill % 4), endedIds);
         expect(log.begun.length).toBeGreaterThan(log.ended.length);
         endedIds.push(...log.ended);
         nextId = log.begun.at(-1)! + CHUNKS_PER_WRITE;
       }
       await profile.visit(async (context) => {
         await context.pages()[0].goto(url);
-        await checkChunks(context.pages()[0], endedIds);
+        await checkChunks(context.pages()[0], backend, endedIds);
       });
       expect(endedIds.length).toBeGreaterThan(0);
     });
     await profile.delete();
   });
 
-  if (NUM_KILLS.engine === 0) continue;
+  if (NUM_KILLS.engine === 0 || backend !== "auto") continue;
   test(`an engine that was killed while it wrote KV goes on with what is whole, over ${name}`, async () => {
     test.setTimeout(60_000 + 240_000 * NUM_KILLS.engine);
     await withTestPage("storage.html", MODEL_MOUNT, async (url) => {
@@ -90,6 +93,7 @@ for (const { name, args } of BACK_ENDS) {
 async function writeUntilKilled(
   profile: Profile,
   url: string,
+  backend: Backend,
   firstId: number,
   numBegun: number,
   endedIds: readonly number[],
@@ -98,17 +102,19 @@ async function writeUntilKilled(
   await profile.visitUntilKilled(async (context, kill) => {
     const page = context.pages()[0];
     await page.goto(url);
-    await checkChunks(page, endedIds);
+    await checkChunks(page, backend, endedIds);
     log.watch(page, () => log.begun.length === numBegun && kill());
-    await page.evaluate((firstId) => window.storagePage.writeChunks(firstId), firstId);
+    const write = ([id, backend]: readonly [number, Backend]) => window.storagePage.writeChunks(id, backend);
+    await page.evaluate(write, [firstId, backend] as const);
   });
   return log;
 }
 
 /** All that is there is whole; writes are there wholly or not at all, and in any case if they had ended. */
-async function checkChunks(page: Page, endedIds: readonly number[]): Promise<void> {
-  const { problems, wholeIds } = await page.evaluate(() => window.storagePage.checkChunks());
-  expect(problems).toEqual([]);
+async function checkChunks(page: Page, backend: Backend, endedIds: readonly number[]): Promise<void> {
+  const check = (backend: Backend) => window.storagePage.checkChunks(backend);
+  const { problems, wholeIds, numInFile } = await page.evaluate(check, backend);
+  expect([problems, numInFile]).toEqual([[], backend === "auto" ? wholeIds.length : 0]);
   const firstIds = wholeIds.filter((id) => id % CHUNKS_PER_WRITE === 0);
   expect(wholeIds).toHaveLength(firstIds.length * CHUNKS_PER_WRITE);
   expect(firstIds).toEqual(expect.arrayContaining([...endedIds]));

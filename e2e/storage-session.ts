@@ -83,7 +83,14 @@ export class StorageSession {
   async checkRecords(namespace: string): Promise<StoreCheck> {
     return this.page.evaluate(async (namespace) => {
       const [fingerprint, chunkBytes] = await Promise.all([window.storage.fingerprint, window.storage.chunkBytes]);
-      const options = { namespace, fingerprint, chunkBytes, maxBytes: null, ttlMs: 24 * 3_600_000 };
+      const options = {
+        namespace,
+        fingerprint,
+        chunkBytes,
+        maxBytes: null,
+        ttlMs: 24 * 3_600_000,
+        backend: "auto",
+      } as const;
       return window.storagePage.checkRecords(options);
     }, namespace);
   }

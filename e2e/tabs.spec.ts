@@ -57,19 +57,21 @@ const storage = async (page: Page): Promise<KvStats["storage"]> => {
 };
 const flush = (page: Page): Promise<void> => page.evaluate(() => engine.kv.flush());
 
-/** Those that are there, whoever wrote them. */
-function numRecords(page: Page): Promise<number> {
-  return page.evaluate(async () => {
+/** Those that are there, whoever wrote them; their bytes are in the file. */
+async function numRecords(page: Page): Promise<number> {
+  const records = await page.evaluate(async () => {
     const promised = <T>(request: IDBRequest<T>) =>
       new Promise<T>((resolve, reject) => {
         request.onsuccess = () => resolve(request.result);
         request.onerror = () => reject(request.error);
       });
     const db = await promised(indexedDB.open("cairn-kv"));
-    const count = await promised(db.transaction("blocks").objectStore("blocks").count());
+    const rows: { bytes: unknown }[] = await promised(db.transaction("blocks").objectStore("blocks").getAll());
     db.close();
-    return count;
+    return rows.map(({ bytes }) => bytes);
   });
+  expect(records.every((bytes) => bytes === null)).toBe(true);
+  return records.length;
 }
 
 /** Tabs that hold, and that wait for, the lock of the one that leads. */

@@ -813,7 +813,7 @@ export const MUTANTS = [
     find: 'return isRight ? bytes : "corrupt";',
     replace: "return bytes;",
     testFile: "src/offload/storage/block-store.faults.test.ts",
-    test: "a record that is not what was written a flipped bit: corrupt and deleted, the others are read",
+    test: "bytes in a file: a record that is not what was written a flipped bit: corrupt and deleted, the others are read",
   },
   {
     name: "a record's key is not compared",
@@ -821,7 +821,7 @@ export const MUTANTS = [
     find: "key === expected.key &&",
     replace: "",
     testFile: "src/offload/storage/block-store.faults.test.ts",
-    test: "a record that is not what was written two groups' records of the same tokens, swapped, are both corrupt",
+    test: "bytes in a file: a record that is not what was written two groups' records of the same tokens, swapped, are both corrupt",
   },
   {
     name: "a record past its time is read",
@@ -829,7 +829,7 @@ export const MUTANTS = [
     find: 'if (view.isPast({ ...meta, lastUsedMs }, options.ttlMs)) return "gone";',
     replace: "",
     testFile: "src/offload/storage/block-store.room.test.ts",
-    test: "what nobody used for its time is a miss at read, and deleted; reading and touching are uses",
+    test: "bytes in a file: what nobody used for its time is a miss at read, and deleted; reading and touching are uses",
   },
   {
     name: "records past their time are in the index",
@@ -837,7 +837,7 @@ export const MUTANTS = [
     find: "isMeta(row) && !this.isPast(row, ttlMs)",
     replace: "isMeta(row)",
     testFile: "src/offload/storage/block-store.room.test.ts",
-    test: "what nobody used for its time is deleted at open, whatever its fingerprint",
+    test: "bytes in a file: what nobody used for its time is deleted at open, whatever its fingerprint",
   },
   {
     name: "a write of before a clear is carried out",
@@ -845,7 +845,7 @@ export const MUTANTS = [
     find: "if (found.epoch !== epoch) return found;",
     replace: "",
     testFile: "src/offload/storage/block-store.test.ts",
-    test: "write of an earlier epoch is refused: nothing is written, and that is no fault",
+    test: "bytes in a file: write of an earlier epoch is refused: nothing is written, and that is no fault",
   },
   {
     name: "what waits to be written outlives another tab's clear",
@@ -858,10 +858,10 @@ export const MUTANTS = [
   {
     name: "a tab that does not lead evicts at the cap",
     file: "src/offload/storage/block-store.ts",
-    find: "return this.#tabs.isLeader ? 0 : Math.min(SLACK * this.#maxBytes, MAX_SLACK_BYTES);",
-    replace: "return 0;",
+    find: "this.#tabs.isLeader ? 0 : followerSlackBytes(this.#maxBytes);",
+    replace: "0;",
     testFile: "src/offload/storage/block-store.tabs.test.ts",
-    test: "the cap a tab that does not lead passes it by an eighth, and the leader makes room",
+    test: "bytes in a file: the cap a tab that does not lead passes it by an eighth, and the leader makes room",
   },
   {
     name: "a tab that leads in its turn does not tell the others to look again",
@@ -869,6 +869,30 @@ export const MUTANTS = [
     find: "      await this.#reload();\n      this.#tabs.tell(null);",
     replace: "      await this.#reload();",
     testFile: "src/offload/storage/tabs.property.test.ts",
-    test: "tabs that write, evict, clear and die: when all is quiet each one's index is what the store holds, under the cap",
+    test: "bytes in a file: tabs that write, evict, clear and die: when all is quiet each one's index is what the store holds, under the cap",
+  },
+  {
+    name: "bytes of a file that a transaction gives back are taken in it",
+    file: "src/offload/storage/file-space.ts",
+    find: "this.#given.push(...place.filter(isRun));",
+    replace: "this.#free.unshift(...place.filter(isRun));",
+    testFile: "src/offload/storage/block-store.file.test.ts",
+    test: "the bytes of an eviction are not written over before it is durable",
+  },
+  {
+    name: "a use that is written down says where the record lay before",
+    file: "src/offload/storage/namespace-rows.ts",
+    find: "meta.put({ ...(rows[i] as RecordMeta), lastUsedMs }, key)",
+    replace: "meta.put(touched[i][1], key)",
+    testFile: "src/offload/storage/block-store.file.test.ts",
+    test: "a use is written down where another tab has written the record anew: its place stays",
+  },
+  {
+    name: "a clear leaves a file's bytes",
+    file: "src/offload/storage/namespace-rows.ts",
+    find: "file.trim(space.end);",
+    replace: "",
+    testFile: "src/offload/storage/block-store.file.test.ts",
+    test: "a clear leaves no bytes, whoever has the file open",
   },
 ];

@@ -25,8 +25,8 @@ export const ABLATIONS: readonly Ablation[] = [
   { name: "one request at a time", options: { engine: { maxNumRunning: 1 } } },
 ];
 
-/** All of them; of "int8" the one that offloads so, beside the defaults; of "storage" none. */
+/** All of them; of "int8" the one that offloads so, beside the defaults; of "storage" and "backends" none. */
 export function chooseAblations(only: string | null): readonly Ablation[] {
-  if (only === "storage") return [];
+  if (only === "storage" || only === "backends") return [];
   return only === "int8" ? ABLATIONS.filter(({ name }, index) => index === 0 || name === INT8_OFFLOAD) : ABLATIONS;
 }

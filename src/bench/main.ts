@@ -1,4 +1,5 @@
 import { chooseAblations } from "./ablations";
+import { type BackendBenchResult, benchBackends } from "./backend-bench";
 import { type BenchResult, type BenchSizes, runAblation } from "./serving-bench";
 import { benchStorage, type StorageBenchResult } from "./storage-bench";
 
@@ -10,6 +11,7 @@ declare global {
           readonly sizes: BenchSizes;
           readonly results: readonly BenchResult[];
           readonly storage: readonly StorageBenchResult[];
+          readonly backends: readonly BackendBenchResult[];
         }
       | { readonly error: string };
   }
@@ -86,10 +88,22 @@ function storageCells(result: StorageBenchResult): string[] {
   ];
 }
 
+function showBackends(results: readonly BackendBenchResult[]): void {
+  addRow(["record kB", "write, ms a record: IndexedDB / file", "read, ms a record: IndexedDB / file"], "th");
+  for (const { recordBytes, rates } of results) {
+    const cell = (rate: "writeMsPerRecord" | "readMsPerRecord") => {
+      const [indexeddb, file] = [rates.indexeddb[rate], rates.auto[rate]];
+      return `${indexeddb.toFixed(2)} / ${file.toFixed(2)} (${(indexeddb / file).toFixed(1)} times)`;
+    };
+    addRow([(recordBytes / 1000).toFixed(0), cell("writeMsPerRecord"), cell("readMsPerRecord")], "td");
+  }
+}
+
 async function run(): Promise<void> {
   addRow(COLUMNS, "th");
   const results: BenchResult[] = [];
-  const ablations = chooseAblations(query.get("only"));
+  const only = query.get("only");
+  const ablations = chooseAblations(only);
   for (const ablation of ablations) {
     say(`Running: ${ablation.name} (${results.length + 1} of ${ablations.length})`);
     results.push(await runAblation(model, ablation, sizes));
@@ -97,14 +111,17 @@ async function run(): Promise<void> {
   }
   say("Running: storage");
   const storage: StorageBenchResult[] = [];
-  for (const encoding of ["exact", "int8"] as const) {
+  for (const encoding of only === "backends" ? [] : (["exact", "int8"] as const)) {
     storage.push(await benchStorage(model, encoding, number("stored", 2000), sizes.repeats));
   }
+  say("Running: where the store's bytes lie");
+  const backends = await benchBackends(sizes.repeats);
   say(
     `Done. Prompts of ${sizes.promptTokens} tokens, ${sizes.outputTokens} tokens out, batch of ${sizes.concurrency}.`,
   );
-  showStorage(storage);
-  window.benchReport = { sizes, results, storage };
+  if (storage.length > 0) showStorage(storage);
+  showBackends(backends);
+  window.benchReport = { sizes, results, storage, backends };
 }
 
 run().catch((error: unknown) => {

@@ -54,6 +54,7 @@ const SETTINGS: { readonly [Name in keyof EngineConfig]: readonly [EngineConfig[
   useStorage: [true, BOOLEAN],
   storageBytes: [null, orNull(integer(1))],
   storageTtlMs: [7 * 24 * 3_600_000, integer(1)],
+  storageBackend: ["auto", oneOf(["auto", "indexeddb"])],
   loadPolicy: ["auto", oneOf(["auto", "always"])],
   maxTransferBytesPerStep: [8 * MIB, integer(1)],
   numStagingSlots: [16, integer(1, 256)],

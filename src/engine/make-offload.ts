@@ -85,7 +85,8 @@ function openStorageTier(
   engineConfig: EngineConfig,
   now: () => number,
 ): OpenStorage {
-  const { storageBytes, storageTtlMs } = engineConfig;
+  const { storageBytes, storageTtlMs, storageBackend: backend } = engineConfig;
   const limits = { chunkBytes: chunkBytes(geometry, engineConfig), maxBytes: storageBytes, ttlMs: storageTtlMs };
-  return openStorage({ host, slots, geometry, storageOptions: { namespace, fingerprint, ...limits }, connect, now });
+  const storageOptions = { namespace, fingerprint, ...limits, backend };
+  return openStorage({ host, slots, geometry, storageOptions, connect, now });
 }

@@ -27,12 +27,17 @@ export interface EngineConfig {
   readonly storeThreshold: number;
   /** Which copies go first when the RAM is full. */
   readonly hostEvictionPolicy: "lru" | "arc";
-  /** Keep copies of KV blocks in IndexedDB, so that they outlive the page. Needs the copies in RAM. */
+  /** Keep copies of KV blocks in the browser's storage, so that they outlive the page. Needs the copies in RAM. */
   readonly useStorage: boolean;
   /** Most bytes of KV there, of all models of the namespace; null: 2 GiB, or half of what is free if that is less. */
   readonly storageBytes: number | null;
   /** KV that nobody used for so many milliseconds is deleted there. */
   readonly storageTtlMs: number;
+  /**
+   * "auto": their bytes are in a file of the origin's private file system where several tabs can have it open (Chromium's dedicated
+   * workers), else in IndexedDB. "indexeddb": always there. IndexedDB says in any case what is kept.
+   */
+  readonly storageBackend: "auto" | "indexeddb";
   /**
    * "auto": KV that another tier has is loaded or computed, whichever is sooner by what was measured, and waited for only as long as computing
    * it would take, 2 s at most. "always": it is loaded, and waited for up to 30 s.

@@ -11,7 +11,7 @@ export interface TokensByTier {
   readonly gpu: number;
   /** Loaded from RAM. */
   readonly host: number;
-  /** Loaded from IndexedDB. */
+  /** Loaded from the browser's storage. */
   readonly storage: number;
 }
 

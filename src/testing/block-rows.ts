@@ -1,5 +1,8 @@
 import { DATABASE_NAME } from "../offload/storage/block-database";
 import { type BlockRecord, keyScope, type RecordKey, rangeOf } from "../offload/storage/block-record";
+import type { FileSpaceRow, Run } from "../offload/storage/file-space";
+import { openRecordFile } from "../offload/storage/record-file";
+import { placeOf, type RecordMeta } from "../offload/storage/record-metas";
 import type { ChunkHeader, StorageApi, StorageOptions } from "../offload/storage/storage-api";
 
 /** What a record says of itself, as plain data. */
@@ -102,16 +105,46 @@ export function listKeys(prefix: string): Promise<Record<"blocks" | "metas", Rec
   });
 }
 
-/** Changes a record's bytes as a fault would, and nothing else about it. */
-export async function damageRow(key: RecordKey, change: Change): Promise<void> {
-  await inDatabase(async (tx) => {
-    const blocks = tx.objectStore("blocks");
-    const record: BlockRecord = await promised(blocks.get(key));
-    const bytes = new Uint8Array(record.bytes.slice(0));
-    bytes[bytes.length >> 1] ^= change === "flip" ? 0x10 : 0;
-    const changed = change === "flip" ? bytes.buffer : bytes.buffer.slice(0, bytes.length - 4);
-    await promised(blocks.put({ ...record, bytes: changed }, key));
+/** How many of a namespace's records have their bytes in its file, and what of the file belongs to none or two, or is no record's and not free. */
+export async function checkFile(
+  namespace: string,
+): Promise<{ readonly numInFile: number; readonly problems: string[] }> {
+  const { namespacePrefix, spaceKey } = keyScope(namespace, "");
+  const [space, metas] = await inDatabase((tx) => {
+    const meta = tx.objectStore("meta");
+    return Promise.all([
+      promised<FileSpaceRow | undefined>(meta.get(spaceKey)),
+      promised(meta.getAll(rangeOf(namespacePrefix))),
+    ]);
   });
+  const { end, free } = space ?? { end: 0, free: [] };
+  const places = metas.map(placeOf).filter((place) => place.length > 0);
+  const runs: Run[] = [...free, ...places.flat()].sort((a, b) => a[0] - b[0]);
+  const starts = [...runs.map((run) => run[0]), end];
+  const ends = [0, ...runs.map((run) => run[1])];
+  const problems = starts.flatMap((start, i) =>
+    start === ends[i] ? [] : [`bytes ${ends[i]} to ${start} of the file`],
+  );
+  return { numInFile: places.length, problems };
+}
+
+/** Changes a record's bytes as a fault would, and nothing else about it. They lie in a file, which a dedicated worker can open. */
+export async function damageRow(key: RecordKey, change: Change): Promise<void> {
+  const file = await openRecordFile(key.split("/")[0]);
+  await inDatabase(async (tx) => {
+    const meta = tx.objectStore("meta");
+    const row: RecordMeta = await promised(meta.get(key));
+    const place = placeOf(row);
+    const [start, end] = place[0];
+    if (change === "truncate") {
+      await promised(meta.put({ ...row, place: [[start, end - 4]] }, key));
+      return;
+    }
+    const bytes = new Uint8Array(file?.read(place) ?? new ArrayBuffer(0));
+    bytes[bytes.length >> 1] ^= 0x10;
+    file?.write(place, bytes.buffer);
+  });
+  file?.close();
 }
 
 /** Each is found under the other's key. */

@@ -1,12 +1,13 @@
 import { keyScope } from "../offload/storage/block-record";
 import type { ChunkToWrite, StorageOptions } from "../offload/storage/storage-api";
 import { type StorageConnection, startStorageWorker } from "../offload/storage/storage-connection";
-import { listKeys } from "./block-rows";
+import { checkFile, listKeys } from "./block-rows";
 import { Random } from "./random";
 
 const MIB = 2 ** 20;
-const OPTIONS: StorageOptions = {
-  namespace: "derived",
+const NAMESPACE = "derived";
+const OPTIONS: Omit<StorageOptions, "backend"> = {
+  namespace: NAMESPACE,
   fingerprint: "d".repeat(32),
   chunkBytes: MIB / 8,
   maxBytes: null,
@@ -22,14 +23,18 @@ export interface ChunkCheck {
   readonly problems: readonly string[];
   /** Numbers of those that are whole. */
   readonly wholeIds: readonly number[];
+  /** Of these, those whose bytes are in the file. */
+  readonly numInFile: number;
 }
 
 /** Chunks whose every byte follows from their number, in a store in a worker of its own. */
 export class DerivedChunks {
   readonly #connection: StorageConnection;
+  readonly #backend: StorageOptions["backend"];
 
-  constructor(storeUrl: string) {
+  constructor(storeUrl: string, backend: StorageOptions["backend"]) {
     this.#connection = startStorageWorker(storeUrl);
+    this.#backend = backend;
   }
 
   close(): void {
@@ -51,7 +56,9 @@ export class DerivedChunks {
         else problems.push(`chunk ${key} ${chunks[i] ? "has other bytes" : "cannot be read"}`);
       });
     }
-    return { problems: [...problems, ...(await this.#checkRows(ids.length))], wholeIds };
+    const file = await checkFile(NAMESPACE);
+    problems.push(...(await this.#checkRows(ids.length)), ...file.problems);
+    return { problems, wholeIds, numInFile: file.numInFile };
   }
 
   /** Writes chunks from this number on, without an end; tells of each write when it begins and when it has ended. */
@@ -76,14 +83,14 @@ export class DerivedChunks {
   }
 
   async #open(): Promise<readonly string[]> {
-    const { index, fault } = await this.#connection.api.open(OPTIONS);
+    const { index, fault } = await this.#connection.api.open({ ...OPTIONS, backend: this.#backend });
     if (!index) throw new Error(`the store has no index: ${fault?.message}`);
     return index.keys;
   }
 
   /** Each record has a row that names it, and each row its record; of both there are as many as the index names. */
   async #checkRows(numIndexed: number): Promise<string[]> {
-    const { namespacePrefix } = keyScope(OPTIONS.namespace, OPTIONS.fingerprint);
+    const { namespacePrefix } = keyScope(NAMESPACE, OPTIONS.fingerprint);
     const { blocks, metas } = await listKeys(namespacePrefix);
     if (JSON.stringify(blocks) !== JSON.stringify(metas)) return ["records and their rows do not go together"];
     if (blocks.length !== numIndexed) return [`${numIndexed} of ${blocks.length} records are in the index`];

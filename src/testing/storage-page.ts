@@ -44,8 +44,8 @@ const page = {
   },
 
   /** Checks the chunks that `writeChunks` has written before. */
-  async checkChunks(): Promise<ChunkCheck> {
-    const chunks = new DerivedChunks(storeUrl);
+  async checkChunks(backend: StorageOptions["backend"]): Promise<ChunkCheck> {
+    const chunks = new DerivedChunks(storeUrl, backend);
     const check = await chunks.check();
     chunks.close();
     return check;
@@ -60,8 +60,8 @@ const page = {
   },
 
   /** Writes chunks without an end, past an engine, and a line to the console at each write's begin and end. */
-  writeChunks(firstId: number): Promise<never> {
-    return new DerivedChunks(storeUrl).write(firstId, (...write) => console.log("write", ...write));
+  writeChunks(firstId: number, backend: StorageOptions["backend"]): Promise<never> {
+    return new DerivedChunks(storeUrl, backend).write(firstId, (...write) => console.log("write", ...write));
   },
 
   /** Writes a line to the console at each write's begin and end. */

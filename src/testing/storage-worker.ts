@@ -1,6 +1,7 @@
 import { expose, proxy } from "comlink";
 import { type StorageConnection, startStorageWorker } from "../offload/storage/storage-connection";
 import type { EngineInit } from "../protocol/messages";
+import { damageRow } from "./block-rows";
 import { StorageScenarios } from "./storage-scenarios";
 import type { StoreKind } from "./store-worker";
 import storeUrl from "./store-worker?worker&url";
@@ -34,6 +35,9 @@ const storageWorker = {
   useStores(kind: StoreKind | "missing"): void {
     storeScript = kind === "missing" ? new URL("missing.js", location.href).href : `${storeUrl}#${kind}`;
   },
+
+  /** Here, because pages cannot open a file as it takes. */
+  damageRow,
 
   /** Ends the storage worker of the engine that runs, and tells nobody. */
   terminateStore(): void {

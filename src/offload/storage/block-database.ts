@@ -1,6 +1,9 @@
 import { type DBSchema, deleteDB, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
-import type { BlockRecord, RecordKey } from "./block-record";
-import type { RecordMeta } from "./record-metas";
+import type { KeyScope, RecordKey, StoredRecord } from "./block-record";
+import { changeRecords } from "./change-records";
+import type { FileSpaceRow } from "./file-space";
+import type { RecordFile } from "./record-file";
+import { placeOf, type RecordMeta } from "./record-metas";
 import { isRecordLost, nameOf, StorageFailure, toOpenFailure } from "./storage-fault";
 
 export const DATABASE_NAME = "cairn-kv";
@@ -9,9 +12,9 @@ const VERSION = 1;
 const READS_IN_FLIGHT = 4;
 
 export interface BlockSchema extends DBSchema {
-  blocks: { key: string; value: BlockRecord };
-  /** Of records; and numbers, which are the clear epoch of a namespace and the bytes written on a day. */
-  meta: { key: string; value: RecordMeta | number };
+  blocks: { key: string; value: StoredRecord };
+  /** Of records; the space of a namespace's file; and numbers, which are the clear epoch of a namespace and the bytes written on a day. */
+  meta: { key: string; value: RecordMeta | FileSpaceRow | number };
 }
 export type BlockDatabase = IDBPDatabase<BlockSchema>;
 type StoreName = "blocks" | "meta";
@@ -90,43 +93,50 @@ async function reasonOf(tx: WriteTransaction, requests: Promise<unknown>[], erro
   return [tx.error, ...reasons].find((reason) => reason && nameOf(reason) !== "AbortError") ?? error;
 }
 
-export async function deleteRecords(db: BlockDatabase, keys: readonly RecordKey[]): Promise<void> {
+export async function deleteRecords(db: BlockDatabase, scope: KeyScope, deletes: readonly RecordKey[]): Promise<void> {
   await inTransaction(db, ["blocks", "meta"], async (tx, requests) => {
-    for (const key of keys) requests.push(...deleteRecord(tx, key));
+    requests.push(...(await changeRecords(tx, null, scope, { deletes, puts: [] })));
   });
 }
 
-export function deleteRecord(tx: WriteTransaction, key: RecordKey): Promise<void>[] {
-  return [tx.objectStore("blocks").delete(key), tx.objectStore("meta").delete(key)];
-}
-
-/** A record and its meta; "lost": the browser has the record, but its bytes no more. */
+/** A record, with bytes of the file in it, and its meta; "lost": the browser has the record, but its bytes no more. */
 export interface StoredChunk {
-  readonly record: BlockRecord | "lost" | undefined;
+  readonly record: StoredRecord | "lost" | undefined;
   readonly meta: RecordMeta | undefined;
 }
 
 /** In the order of the keys. One record that is lost costs a transaction for each. */
-export async function readRecords(db: BlockDatabase, keys: readonly RecordKey[]): Promise<StoredChunk[]> {
+export async function readRecords(
+  db: BlockDatabase,
+  file: RecordFile | null,
+  keys: readonly RecordKey[],
+): Promise<StoredChunk[]> {
   try {
-    return await readTogether(db, keys);
+    return await readTogether(db, file, keys);
   } catch (error) {
     if (!isRecordLost(error)) throw error;
   }
   const chunks: StoredChunk[] = [];
-  for (const key of keys) chunks.push(await readAlone(db, key));
+  for (const key of keys) chunks.push(await readAlone(db, file, key));
   return chunks;
 }
 
-async function readTogether(db: BlockDatabase, keys: readonly RecordKey[]): Promise<StoredChunk[]> {
+async function readTogether(
+  db: BlockDatabase,
+  file: RecordFile | null,
+  keys: readonly RecordKey[],
+): Promise<StoredChunk[]> {
   const tx = db.transaction(["blocks", "meta"], "readonly");
   const chunks: StoredChunk[] = [];
   try {
     for (let start = 0; start < keys.length; start += READS_IN_FLIGHT) {
       const reads = keys.slice(start, start + READS_IN_FLIGHT).map(async (key) => {
         const requests = [tx.objectStore("blocks").get(key), tx.objectStore("meta").get(key)] as const;
-        const [record, meta] = await Promise.all(requests);
-        return { record, meta: meta as RecordMeta | undefined };
+        const [record, row] = await Promise.all(requests);
+        const place = placeOf(row);
+        // While the transaction is under way nobody else writes there.
+        const bytes = file && place.length > 0 ? file.read(place) : record?.bytes;
+        return { record: record && { ...record, bytes: bytes ?? null }, meta: row as RecordMeta | undefined };
       });
       chunks.push(...(await Promise.all(reads)));
     }
@@ -138,9 +148,9 @@ async function readTogether(db: BlockDatabase, keys: readonly RecordKey[]): Prom
   }
 }
 
-async function readAlone(db: BlockDatabase, key: RecordKey): Promise<StoredChunk> {
+async function readAlone(db: BlockDatabase, file: RecordFile | null, key: RecordKey): Promise<StoredChunk> {
   try {
-    return (await readTogether(db, [key]))[0];
+    return (await readTogether(db, file, [key]))[0];
   } catch (error) {
     if (!isRecordLost(error)) throw error;
     return { record: "lost", meta: undefined };

@@ -20,11 +20,19 @@ export interface BlockRecord {
   readonly bytes: ArrayBuffer;
 }
 
+/** As the store `blocks` has it. Null: the bytes are in the namespace's file, where the record's meta says. */
+export interface StoredRecord extends Omit<BlockRecord, "bytes"> {
+  readonly bytes: ArrayBuffer | null;
+}
+
 /** What record keys, and the rows of a namespace that are not of one record, begin with. */
 export interface KeyScope {
   readonly namespacePrefix: string;
   readonly fingerprintPrefix: string;
   readonly epochKey: string;
+  readonly spaceKey: string;
+  /** Of the file that holds records' bytes. */
+  readonly fileName: string;
   /** The rest of the key of a day's row is the date. */
   readonly dayPrefix: string;
 }
@@ -37,6 +45,8 @@ export function keyScope(namespace: string, fingerprint: string): KeyScope {
     namespacePrefix: `${hash}/`,
     fingerprintPrefix: `${hash}/${fingerprint}/`,
     epochKey: `epoch/${hash}`,
+    spaceKey: `space/${hash}`,
+    fileName: hash,
     dayPrefix: `day/${hash}/`,
   };
 }

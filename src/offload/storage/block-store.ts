@@ -6,8 +6,9 @@ import { type BlockRecord, encodeRecord, type KeyScope, keyScope, type RecordKey
 import { planWrite, writeRecords } from "./block-write";
 import { type Checksums, createChecksums } from "./checksum";
 import { type Judged, judgeRecord } from "./judge-record";
-import { clearNamespace, writeUses } from "./namespace-rows";
+import { clearNamespace, tidyFile, writeUses } from "./namespace-rows";
 import { NamespaceView } from "./namespace-view";
+import { openRecordFile, type RecordFile } from "./record-file";
 import type { RecordMetas } from "./record-metas";
 import type {
   ChunkHeader,
@@ -23,7 +24,7 @@ import type {
 } from "./storage-api";
 import { isQuotaExceeded, toFault } from "./storage-fault";
 import { StorageNews } from "./storage-news";
-import { defaultMaxBytes, estimateRoom, type RoomEstimate } from "./storage-room";
+import { defaultMaxBytes, estimateRoom, followerSlackBytes, type RoomEstimate } from "./storage-room";
 import { Tabs, type TabsOptions } from "./tabs";
 
 const TOUCH_DELAY_MS = 3000;
@@ -31,15 +32,14 @@ const TOUCH_DELAY_MS = 3000;
 const SWEPT_AT_ONCE = 64;
 /** What is kept of our own records when the browser gives no more room. */
 const KEPT_AT_QUOTA = 0.8;
-/** By so much of the cap, but no more bytes than that, it may be passed in a tab that does not lead. */
-const SLACK = 1 / 8;
-const MAX_SLACK_BYTES = 64 * 2 ** 20;
 
 export interface BlockStoreOptions extends TabsOptions {
   readonly now?: () => number;
   readonly estimate?: () => Promise<RoomEstimate | null>;
   /** Uses of chunks are written down together after so long. */
   readonly touchDelayMs?: number;
+  /** By its name; null where there is none. */
+  readonly openFile?: (name: string) => Promise<RecordFile | null>;
 }
 
 type Opening = Awaited<ReturnType<StorageApi["open"]>>;
@@ -54,9 +54,10 @@ interface Opened {
 
 /**
  * Chunks in IndexedDB. Database `cairn-kv`, version 1, two stores with keys of their own:
- * - `blocks`: `namespace/fingerprint/group/hash` (the namespace hashed) -> BlockRecord: header, checksum, bytes.
- * - `meta`: the same key -> RecordMeta: bytes, last use, parent. A record and its meta come and go in one transaction.
+ * - `blocks`: `namespace/fingerprint/group/hash` (the namespace hashed) -> StoredRecord: header, checksum, bytes unless a file has them.
+ * - `meta`: the same key -> RecordMeta: bytes, last use, parent, place. A record and its meta come and go in one transaction.
  *   `epoch/namespace` -> the clear epoch, 0 where there is none. `day/namespace/2026-11-25` -> bytes written on that day (UTC).
+ *   `space/namespace` -> FileSpaceRow: what is free in the file `cairn-kv/namespace` of the origin's private file system.
  *
  * The metas are kept in memory. Other tabs write to the same stores: whether a record is there is decided by its row in the
  * transaction, and memory follows. A tab tells the others the keys of rows that it has changed, and they look: in whatever order
@@ -66,7 +67,7 @@ export class BlockStore implements StorageApi {
   readonly #estimate: () => Promise<RoomEstimate | null>;
   readonly #touchDelayMs: number;
   readonly #view: NamespaceView;
-  readonly #connection = new BlockConnection((db) => this.#load(db));
+  readonly #connection: BlockConnection;
   /** Records that could not be verified, or not be deleted: they are written anew. */
   readonly #distrusted = new Set<RecordKey>();
   readonly #tabs: Tabs;
@@ -79,8 +80,17 @@ export class BlockStore implements StorageApi {
   #touchTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(options: BlockStoreOptions = {}) {
-    const { now = Date.now, estimate = estimateRoom, touchDelayMs = TOUCH_DELAY_MS } = options;
+    const {
+      now = Date.now,
+      estimate = estimateRoom,
+      touchDelayMs = TOUCH_DELAY_MS,
+      openFile = openRecordFile,
+    } = options;
     this.#tabs = new Tabs(options);
+    this.#connection = new BlockConnection(
+      (db, file) => this.#load(db, file),
+      async () => (this.#scoped.options.backend === "auto" ? openFile(this.#scoped.scope.fileName) : null),
+    );
     this.#estimate = estimate;
     this.#touchDelayMs = touchDelayMs;
     this.#view = new NamespaceView(now);
@@ -128,9 +138,8 @@ export class BlockStore implements StorageApi {
   read(chunks: readonly { readonly key: KvKey; readonly header: ChunkHeader }[]): Promise<ReadResult> {
     return this.#inTurn<ReadResult>(
       async () => {
-        const { scope } = this.#scoped;
-        const keys = chunks.map(({ key }) => scope.fingerprintPrefix + key);
-        const stored = await this.#connection.use((db) => readRecords(db, keys));
+        const keys = this.#recordKeys(chunks.map(({ key }) => key));
+        const stored = await this.#connection.use((db, file) => readRecords(db, file, keys));
         const judged = chunks.map(({ header }, i) =>
           judgeRecord(stored[i], { key: keys[i], header }, this.#view, this.#scoped),
         );
@@ -150,25 +159,18 @@ export class BlockStore implements StorageApi {
   }
 
   touch(keys: readonly KvKey[]): Promise<void> {
-    return this.#inTurn(
-      async () => {
-        this.#touch(keys.map((key) => this.#scoped.scope.fingerprintPrefix + key));
-      },
-      () => {},
-    );
+    return this.#inTurnAnyway(async () => this.#touch(this.#recordKeys(keys)));
   }
 
   delete(keys: readonly KvKey[]): Promise<void> {
-    return this.#inTurn(
-      () => this.#forget(keys.map((key) => this.#scoped.scope.fingerprintPrefix + key)),
-      () => {},
-    );
+    return this.#inTurnAnyway(() => this.#forget(this.#recordKeys(keys)));
   }
 
   clear(): Promise<Clearing> {
     return this.#inTurn<Clearing>(
       async () => {
-        this.#view.clearEpoch = await this.#connection.use((db) => clearNamespace(db, this.#scoped.scope));
+        const { scope } = this.#scoped;
+        this.#view.clearEpoch = await this.#connection.use((db, file) => clearNamespace(db, file, scope));
         this.#metas.clear();
         this.#distrusted.clear();
         this.#tabs.tell(null);
@@ -179,10 +181,7 @@ export class BlockStore implements StorageApi {
   }
 
   flush(): Promise<void> {
-    return this.#inTurn(
-      () => this.#writeTouches(),
-      () => {},
-    );
+    return this.#inTurnAnyway(() => this.#writeTouches());
   }
 
   hear(): Promise<readonly StorageChange[]> {
@@ -204,6 +203,11 @@ export class BlockStore implements StorageApi {
       .finally(() => this.#tellIndex());
     this.#lastCall = result;
     return result;
+  }
+
+  /** A call whose failure changes nothing for anybody. */
+  #inTurnAnyway(call: () => Promise<void>): Promise<void> {
+    return this.#inTurn(call, () => {});
   }
 
   /** Where the metas were loaded anew within a call. */
@@ -238,7 +242,7 @@ export class BlockStore implements StorageApi {
       this.#tabs.tell(null);
       this.#tellChange([], this.#keepCap());
     };
-    void this.#inTurn(lead, () => {});
+    void this.#inTurnAnyway(lead);
   }
 
   /** Another tab has changed rows: memory follows them, and the tier hears of it. */
@@ -248,7 +252,7 @@ export class BlockStore implements StorageApi {
       else if (Array.isArray(message)) await this.#look(message);
       this.#tellChange([], this.#keepCap());
     };
-    void this.#inTurn(hear, () => {});
+    void this.#inTurnAnyway(hear);
   }
 
   async #look(names: readonly unknown[]): Promise<void> {
@@ -275,7 +279,8 @@ export class BlockStore implements StorageApi {
   }
 
   /** Takes in what the database has of the namespace; the leader deletes soon what is past its time. */
-  async #load(db: BlockDatabase): Promise<void> {
+  async #load(db: BlockDatabase, file: RecordFile | null): Promise<void> {
+    if (file) await tidyFile(db, file, this.#scoped.scope);
     const past = await this.#view.load(db, this.#scoped);
     this.#isIndexNew = true;
     if (this.#tabs.isLeader) this.#sweep(past);
@@ -287,14 +292,14 @@ export class BlockStore implements StorageApi {
     const records = chunks.map(({ key, header, bytes }) => {
       return encodeRecord(scope.fingerprintPrefix + key, header, bytes, checksums);
     });
-    const put = () => this.#connection.use((db) => this.#put(db, epoch, records, evicted));
+    const put = () => this.#connection.use((db, file) => this.#put(db, file, epoch, records, evicted));
     try {
       return await put();
     } catch (error) {
       if (!isQuotaExceeded(error)) throw error;
     }
     const victims = this.#victims(this.#metas.bytes * (1 - KEPT_AT_QUOTA), new Set(records.map(({ key }) => key)));
-    await this.#connection.use((db) => deleteRecords(db, victims));
+    await this.#connection.use((db) => deleteRecords(db, scope, victims));
     for (const key of victims) this.#metas.delete(key);
     this.#tabs.tell(victims);
     evicted.push(...victims);
@@ -303,14 +308,16 @@ export class BlockStore implements StorageApi {
 
   async #put(
     db: BlockDatabase,
+    file: RecordFile | null,
     epoch: number,
     records: readonly BlockRecord[],
     evicted: RecordKey[],
   ): Promise<KvKey[] | null> {
-    const { epochKey, fingerprintPrefix: ownPrefix } = this.#scoped.scope;
-    const dayKey = this.#view.dayKey(this.#scoped.scope);
-    const limits = { maxBytes: this.#maxBytes, slackBytes: this.#slackBytes, ownPrefix };
-    const found = await writeRecords(db, { records, epoch, epochKey, dayKey }, (rows) => {
+    const { scope } = this.#scoped;
+    const dayKey = this.#view.dayKey(scope);
+    const slackBytes = this.#tabs.isLeader ? 0 : followerSlackBytes(this.#maxBytes);
+    const limits = { maxBytes: this.#maxBytes, slackBytes, ownPrefix: scope.fingerprintPrefix };
+    const found = await writeRecords(db, file, { records, epoch, scope, dayKey }, (rows) => {
       const believed = rows.map((row, i) => (this.#distrusted.has(records[i].key) ? undefined : row));
       return planWrite(this.#metas, records, believed, limits);
     });
@@ -328,10 +335,6 @@ export class BlockStore implements StorageApi {
     return this.#ownKeys(written);
   }
 
-  get #slackBytes(): number {
-    return this.#tabs.isLeader ? 0 : Math.min(SLACK * this.#maxBytes, MAX_SLACK_BYTES);
-  }
-
   #victims(numBytes: number, kept: ReadonlySet<RecordKey> = new Set()): RecordKey[] {
     return this.#metas.victims(numBytes, this.#scoped.scope.fingerprintPrefix, kept);
   }
@@ -342,7 +345,7 @@ export class BlockStore implements StorageApi {
     for (const key of keys) this.#metas.delete(key);
     try {
       if (this.#connection.db) {
-        await deleteRecords(this.#connection.db, keys);
+        await deleteRecords(this.#connection.db, this.#scoped.scope, keys);
         this.#tabs.tell(keys);
         return;
       }
@@ -357,7 +360,7 @@ export class BlockStore implements StorageApi {
     if (keys.length === 0) return;
     const isUnknown = (key: RecordKey) => !this.#metas.get(key); // It may have been written anew.
     const sweep = () => this.#forget(keys.slice(0, SWEPT_AT_ONCE).filter(isUnknown));
-    void this.#inTurn(sweep, () => {}).then(() => this.#sweep(keys.slice(SWEPT_AT_ONCE)));
+    void this.#inTurnAnyway(sweep).then(() => this.#sweep(keys.slice(SWEPT_AT_ONCE)));
   }
 
   async #writeTouches(): Promise<void> {
@@ -377,6 +380,10 @@ export class BlockStore implements StorageApi {
   #stopTimer(): void {
     if (this.#touchTimer !== null) clearTimeout(this.#touchTimer);
     this.#touchTimer = null;
+  }
+
+  #recordKeys(keys: readonly KvKey[]): RecordKey[] {
+    return keys.map((key) => this.#scoped.scope.fingerprintPrefix + key);
   }
 
   #ownKeys(keys: readonly RecordKey[]): KvKey[] {

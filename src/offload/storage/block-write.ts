@@ -1,13 +1,15 @@
-import { type BlockDatabase, deleteRecord, inTransaction, type WriteTransaction } from "./block-database";
-import type { BlockRecord, RecordKey } from "./block-record";
+import { type BlockDatabase, inTransaction } from "./block-database";
+import type { BlockRecord, KeyScope, RecordKey } from "./block-record";
+import { changeRecords } from "./change-records";
 import { numberOf } from "./namespace-rows";
+import type { RecordFile } from "./record-file";
 import type { RecordMeta, RecordMetas } from "./record-metas";
 
 export interface RecordsToWrite {
   readonly records: readonly BlockRecord[];
   /** In which the write was planned. */
   readonly epoch: number;
-  readonly epochKey: string;
+  readonly scope: KeyScope;
   readonly dayKey: string;
 }
 
@@ -68,31 +70,23 @@ export function planWrite(
  */
 export function writeRecords(
   db: BlockDatabase,
-  { records, epoch, epochKey, dayKey }: RecordsToWrite,
+  file: RecordFile | null,
+  { records, epoch, scope, dayKey }: RecordsToWrite,
   plan: (rows: readonly (RecordMeta | undefined)[]) => WritePlan,
 ): Promise<{ readonly epoch: number; readonly plan: WritePlan | null; readonly bytesWritten: number }> {
   return inTransaction(db, ["blocks", "meta"], async (tx, requests) => {
     const meta = tx.objectStore("meta");
     const [epochRow, dayRow, ...rows] = await Promise.all(
-      [epochKey, dayKey, ...records.map(({ key }) => key)].map((key) => meta.get(key)),
+      [scope.epochKey, dayKey, ...records.map(({ key }) => key)].map((key) => meta.get(key)),
     );
     const found = { epoch: numberOf(epochRow), plan: null, bytesWritten: numberOf(dayRow) };
     if (found.epoch !== epoch) return found;
     const decided = plan(rows as (RecordMeta | undefined)[]);
     const bytesWritten = found.bytesWritten + decided.numBytes;
-    requests.push(...putAll(tx, decided));
+    requests.push(...(await changeRecords(tx, file, scope, { deletes: decided.victims, puts: decided.puts })));
     if (decided.numBytes > 0) requests.push(meta.put(bytesWritten, dayKey));
     return { ...found, plan: decided, bytesWritten };
   });
-}
-
-/** The requests of a plan, all at once. */
-function putAll(tx: WriteTransaction, { victims, puts }: WritePlan): Promise<unknown>[] {
-  const requests: Promise<unknown>[] = victims.flatMap((key) => deleteRecord(tx, key));
-  for (const [record, meta] of puts) {
-    requests.push(tx.objectStore("blocks").put(record, record.key), tx.objectStore("meta").put(meta, record.key));
-  }
-  return requests;
 }
 
 function newMeta({ bytes, parent }: BlockRecord, lastUsedMs: number): RecordMeta {

@@ -2,6 +2,7 @@ import type { StoredChunk } from "./block-database";
 import { decodeRecord, type RecordKey } from "./block-record";
 import type { Checksums } from "./checksum";
 import type { NamespaceView } from "./namespace-view";
+import { placeOf } from "./record-metas";
 import type { ChunkHeader, StorageOptions } from "./storage-api";
 
 /** A chunk's bytes, or why there are none. "gone": past its time, or only half of it is there. */
@@ -25,5 +26,7 @@ export function judgeRecord(
   const lastUsedMs = Math.max(meta.lastUsedMs, known?.lastUsedMs ?? 0);
   if (view.isPast({ ...meta, lastUsedMs }, options.ttlMs)) return "gone";
   if (!known) view.metas.set(asked.key, meta);
+  // In a file that this thread cannot have, or not read.
+  if (!record.bytes && placeOf(meta).length > 0) return "unverifiable";
   return decodeRecord(record, { ...asked, chunkBytes: options.chunkBytes }, checksums);
 }

@@ -1,6 +1,9 @@
-import { type BlockDatabase, inTransaction } from "./block-database";
+import { type BlockDatabase, type BlockSchema, inTransaction } from "./block-database";
 import { type KeyScope, type RecordKey, rangeOf } from "./block-record";
-import type { RecordMeta } from "./record-metas";
+import { spaceAround } from "./file-space";
+import { deleteRecordFile, type RecordFile } from "./record-file";
+import { placeOf, type RecordMeta } from "./record-metas";
+import { isQuotaExceeded } from "./storage-fault";
 
 /** What the store `meta` holds of a namespace. */
 export interface NamespaceRows {
@@ -39,14 +42,39 @@ export async function readRows(
   return { rows: rows as (RecordMeta | undefined)[], bytesWritten: numberOf(dayRow) };
 }
 
-/** Deletes all records of the namespace. Returns the epoch that begins. */
-export function clearNamespace(db: BlockDatabase, { namespacePrefix, epochKey }: KeyScope): Promise<number> {
-  return inTransaction(db, ["blocks", "meta"], async (tx, requests) => {
+/** Deletes all records of the namespace, and then their bytes in the file. Returns the epoch that begins. */
+export async function clearNamespace(db: BlockDatabase, file: RecordFile | null, scope: KeyScope): Promise<number> {
+  const { namespacePrefix, epochKey, spaceKey, fileName } = scope;
+  const epoch = await inTransaction(db, ["blocks", "meta"], async (tx, requests) => {
     const meta = tx.objectStore("meta");
     const epoch = numberOf(await meta.get(epochKey)) + 1;
     const records = rangeOf(namespacePrefix);
-    requests.push(tx.objectStore("blocks").delete(records), meta.delete(records), meta.put(epoch, epochKey));
+    requests.push(tx.objectStore("blocks").delete(records), meta.delete(records), meta.delete(spaceKey));
+    requests.push(meta.put(epoch, epochKey));
     return epoch;
+  });
+  await (file ? tidyFile(db, file, scope) : deleteRecordFile(fileName));
+  return epoch;
+}
+
+/**
+ * What of the file is no record's is free, and nothing lies behind the last of them: the row of its space may have been lost, or rows
+ * of records. Where there is no room to say so, it stays as it is.
+ */
+export async function tidyFile(
+  db: BlockDatabase,
+  file: RecordFile,
+  { namespacePrefix, spaceKey }: KeyScope,
+): Promise<void> {
+  const tidying = inTransaction(db, ["meta"], async (tx, requests) => {
+    const meta = tx.objectStore("meta");
+    const rows = await meta.getAll(rangeOf(namespacePrefix));
+    const space = spaceAround(rows.flatMap(placeOf));
+    requests.push(meta.put(space, spaceKey));
+    file.trim(space.end);
+  });
+  await tidying.catch((error) => {
+    if (!isQuotaExceeded(error)) throw error;
   });
 }
 
@@ -57,14 +85,14 @@ export async function writeUses(
 ): Promise<void> {
   await inTransaction(db, ["meta"], async (tx, requests) => {
     const meta = tx.objectStore("meta");
-    const keys = await Promise.all(touched.map(([key]) => meta.getKey(key)));
-    touched.forEach(([key, row], i) => {
-      if (keys[i] !== undefined) requests.push(meta.put(row, key));
+    const rows = await Promise.all(touched.map(([key]) => meta.get(key)));
+    touched.forEach(([key, { lastUsedMs }], i) => {
+      if (rows[i] !== undefined) requests.push(meta.put({ ...(rows[i] as RecordMeta), lastUsedMs }, key));
     });
   });
 }
 
 /** A row that counts; 0 where there is none. */
-export function numberOf(row: RecordMeta | number | undefined): number {
+export function numberOf(row: BlockSchema["meta"]["value"] | undefined): number {
   return typeof row === "number" ? row : 0;
 }

@@ -1,5 +1,6 @@
 import type { PrefixHash } from "../../kv/prefix-hashes";
 import type { RecordKey } from "./block-record";
+import type { Place } from "./file-space";
 
 /** What is known of a record without reading it: its row in the store `meta`. */
 export interface RecordMeta {
@@ -8,6 +9,8 @@ export interface RecordMeta {
   /** Milliseconds since 1970, with a fraction that keeps the order of uses within one. */
   readonly lastUsedMs: number;
   readonly parent: PrefixHash | null;
+  /** Of its bytes in the namespace's file, where they are not in the record. Only a row read in a transaction says it: memory may be late. */
+  readonly place?: Place;
 }
 
 /** A clock may be put back by so much; a use that is farther ahead was told by a wrong clock, and nobody knows its age. */
@@ -18,6 +21,12 @@ const STAMP_MS = 2 ** -10;
 /** Whether it is what we write, and not something that another put there. */
 export function isMeta(row: RecordMeta): boolean {
   return Number.isFinite(row?.bytes) && Number.isFinite(row.lastUsedMs);
+}
+
+/** Of the bytes that a row has in the file. */
+export function placeOf(row: unknown): Place {
+  const { place } = (row ?? {}) as { readonly place?: unknown };
+  return Array.isArray(place) ? place : [];
 }
 
 export function isPastItsTime({ lastUsedMs }: RecordMeta, nowMs: number, ttlMs: number): boolean {

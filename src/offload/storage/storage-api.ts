@@ -18,6 +18,8 @@ export interface StorageOptions {
   readonly maxBytes: number | null;
   /** A record that nobody used for so long is gone. */
   readonly ttlMs: number;
+  /** Where bytes are put: "auto", in a file where the browser has one for several tabs; "indexeddb", in the records. */
+  readonly backend: "auto" | "indexeddb";
 }
 
 /** What went wrong, as far as it can be told apart. */

@@ -1,4 +1,5 @@
 const GIB = 2 ** 30;
+const MAX_SLACK_BYTES = 64 * 2 ** 20;
 
 /** What the browser thinks of its room for this origin. */
 export interface RoomEstimate {
@@ -17,6 +18,11 @@ export async function defaultMaxBytes(
   const { quota, usage = 0 } = (await estimate().catch(() => null)) ?? {};
   if (quota === undefined) return 2 * GIB;
   return Math.max(0, Math.min(2 * GIB, Math.floor((quota - usage + heldBytes) / 2)));
+}
+
+/** By so much a tab that does not lead may pass the cap. */
+export function followerSlackBytes(maxBytes: number): number {
+  return Math.min(maxBytes / 8, MAX_SLACK_BYTES);
 }
 
 /** Null where the browser does not tell. */
