@@ -130,7 +130,7 @@ export class GpuModelRunner {
 
     const sampled = await this.#settle(this.#readback.read(slot, sampling.bytes));
     this.#landed(output, shape, submittedMs);
-    const [rows] = await rest;
+    const [rows] = await rest.catch((cause) => this.#explainUnread(cause));
     if (rows) observeLogits?.(output, rows);
     return { stepIndex: output.stepIndex, sampled: this.#sampler.unpack(sampling, new Uint32Array(sampled)) };
   }
