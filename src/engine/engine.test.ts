@@ -311,7 +311,7 @@ describe("the engine's end", () => {
     expect(generate(makeRequest("r4"))).toMatchObject([
       { kind: "error", error: { code: "device_lost", data: { reason: "unknown" } } },
     ]);
-    expect(engine.failure).toBe(lost);
+    expect(engine.failure).toMatchObject({ code: "device_lost", message: lost.message });
   });
 
   it("dispose ends live requests, drops the steps in flight, and is idempotent", async () => {
