@@ -16,13 +16,13 @@ test("a policy that lets workers start from blobs, but no scripts, is told where
     const failure = await page.evaluate(async () => {
       const packageUrl = "/dist/index.js";
       const { createEngine }: typeof import("../src/index") = await import(packageUrl);
-      const loading = createEngine({ model: "/models/cairn-stories-3M/", cache: false, quantization: "q8_0" });
+      const loading = createEngine({ model: "/models/cairn-stories-3M/", cache: false });
       return loading.then(
         () => "loaded",
         ({ code, message }) => `${code}: ${message}`,
       );
     });
-    expect(failure).toMatch(/^worker_failed: quantization could not be loaded: .*blob:/);
+    expect(failure).toMatch(/^worker_failed: download could not be loaded: .*blob:/);
   } finally {
     await server.close();
   }
