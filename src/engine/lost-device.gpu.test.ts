@@ -88,6 +88,18 @@ describe.skipIf(!gpu)("after a loss", () => {
     await vi.waitFor(() => expect(watched.numLiveDevices).toBe(0));
   });
 
+  it("an adapter that is not there at once is waited for", async () => {
+    const watched = new WatchedGpu(gpu as GPU);
+    const engine = await loadTestEngine(watched.gpu);
+    const requestAdapter = watched.gpu.requestAdapter.bind(watched.gpu);
+    let numRefused = 0;
+    watched.gpu.requestAdapter = async (options) => (numRefused++ < 2 ? null : requestAdapter(options));
+    watched.device.destroy();
+    const { end, tokenIds } = await new TestRequest(engine, {}).outcome;
+    expect([end, tokenIds]).toEqual(["stop", GREETING.greedyIds]);
+    engine.dispose();
+  });
+
   it("files that have changed end the engine, and so does a GPU that gives fewer blocks, or no adapter", async () => {
     const weights = DEMO_MODEL["model.safetensors"].slice();
     weights[weights.length - 2] ^= 1;
