@@ -188,7 +188,7 @@ export type NotStreaming = { readonly stream?: false | null };
 export interface PromptTokensDetails {
   /** Of the prompt's tokens, those whose KV was cached, on whatever tier. */
   readonly cached_tokens: number;
-  /** Not OpenAI's: the same tokens by tier. `gpu`: their KV was still there; `host`: it was loaded from RAM; `storage`: from IndexedDB. */
+  /** Not OpenAI's: the same tokens by tier. `gpu`: their KV was still there; `host`: it was loaded from RAM; `storage`: from the browser's storage. */
   readonly cached_tokens_by_tier: TokensByTier;
 }
 
