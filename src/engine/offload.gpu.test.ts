@@ -12,7 +12,7 @@ const gpu = await openDawnGpu();
 /** In f16 the host tier is too small for all prompts, so that some of their chunks are nowhere. */
 const MODES = [
   { kvDtype: "f32", maxInFlightSteps: 2, hostCacheBytes: null },
-  { kvDtype: "f16", maxInFlightSteps: 1, hostCacheBytes: 36 * 2 ** 15 },
+  { kvDtype: "f16", maxInFlightSteps: 1, hostCacheBytes: cases.SCARCE_HOST_BYTES },
 ] as const;
 
 describe.skipIf(!gpu).each(MODES)("with KV in $kvDtype, $maxInFlightSteps steps in flight", (mode) => {

@@ -45,6 +45,9 @@ export const REVISITS: Readonly<Record<"f32" | "f16" | "browser", RevisitCase>> 
   ? { f32: revisitCase(20, 90, 20, 91), f16: revisitCase(20, 90, 20, 91), browser: revisitCase(12, 90, 12, 56) }
   : { f32: revisitCase(9, 90, 9, 43), f16: revisitCase(6, 90, 9, 30), browser: revisitCase(6, 49, 2, 16) };
 
+/** RAM that holds some of the f16 case's prompts. */
+export const SCARCE_HOST_BYTES = (IS_SOAK ? 120 : 36) * 2 ** 15;
+
 /** Two chunks of the embedded model, and what six requests have behind them. */
 export const COMMON_PREFIX = TEXT.slice(0, 64);
 export const SUFFIXES = Array.from({ length: 6 }, (_, i) => TEXT.slice(200 + 10 * i, 208 + 10 * i));
@@ -123,10 +126,10 @@ export const SLOW_RINGS = {
 export const MAP_DELAY_MS = 50;
 
 /**
- * Four requests of up to 10 blocks in the full group, and three in each of the others, do not fit. Stores have ended when
- * a step lands, so that they are where they are wanted whatever the machine is busy with.
+ * Four requests of up to 10 blocks (15 in the soak) in the full group, and three in each of the others, do not fit. Stores have ended
+ * when a step lands, so that they are where they are wanted whatever the machine is busy with.
  */
-export const SMALL_POOL: RigOptions = { numBlocks: 44, landsAfterStores: true };
+export const SMALL_POOL: RigOptions = { numBlocks: IS_SOAK ? 60 : 44, landsAfterStores: true };
 
 /** The first job's prompt and so many ids are full chunks. */
 export const NUM_IDS_BEFORE_ABORT = 84;
