@@ -133,15 +133,10 @@ const SECOND = (first: Answer): readonly Message[] => [
 ];
 
 const IS_SOAK = Boolean(process.env.CAIRN_SOAK);
-/**
- * One has a folder for an origin, the other a file for each database: that of KV and that of sessions. Every test run has
- * storage-kill.spec.ts over both.
- */
+/** One has a folder for an origin, the other a file for each database: that of KV and that of sessions. */
 const BACK_ENDS = [
   { name: "LevelDB", args: [] as string[], files: /\.leveldb\/CURRENT$/, numFiles: 1 },
-  ...(IS_SOAK
-    ? [{ name: "SQLite", args: SQLITE_ARGS, files: /IndexedDB\/http_[^/]*\/[A-Z2-7]{52}$/, numFiles: 2 }]
-    : []),
+  { name: "SQLite", args: SQLITE_ARGS, files: /IndexedDB\/http_[^/]*\/[A-Z2-7]{52}$/, numFiles: 2 },
 ];
 /** Between an answer and a reload. */
 const RELOAD_DELAYS_MS = IS_SOAK ? [0, 100, 2000] : [0];
