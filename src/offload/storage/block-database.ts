@@ -95,7 +95,7 @@ async function reasonOf(tx: WriteTransaction, requests: Promise<unknown>[], erro
 
 export async function deleteRecords(db: BlockDatabase, scope: KeyScope, deletes: readonly RecordKey[]): Promise<void> {
   await inTransaction(db, ["blocks", "meta"], async (tx, requests) => {
-    requests.push(...(await changeRecords(tx, null, scope, { deletes, puts: [] })));
+    requests.push(...(await changeRecords(tx, null, scope, { deletes, puts: [], replaced: [] })));
   });
 }
 

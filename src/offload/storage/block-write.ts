@@ -83,7 +83,9 @@ export function writeRecords(
     if (found.epoch !== epoch) return found;
     const decided = plan(rows as (RecordMeta | undefined)[]);
     const bytesWritten = found.bytesWritten + decided.numBytes;
-    requests.push(...(await changeRecords(tx, file, scope, { deletes: decided.victims, puts: decided.puts })));
+    const { victims: deletes, puts } = decided;
+    const replaced = puts.map(([put]) => rows[records.findIndex(({ key }) => key === put.key)]);
+    requests.push(...(await changeRecords(tx, file, scope, { deletes, puts, replaced })));
     if (decided.numBytes > 0) requests.push(meta.put(bytesWritten, dayKey));
     return { ...found, plan: decided, bytesWritten };
   });

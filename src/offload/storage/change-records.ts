@@ -7,6 +7,8 @@ import { placeOf, type RecordMeta } from "./record-metas";
 export interface RecordChanges {
   readonly deletes: readonly RecordKey[];
   readonly puts: readonly (readonly [BlockRecord, RecordMeta])[];
+  /** Rows that the puts replace, as the transaction found them; undefined where there is none. */
+  readonly replaced: readonly unknown[];
 }
 
 /**
@@ -18,14 +20,13 @@ export async function changeRecords(
   tx: WriteTransaction,
   file: RecordFile | null,
   { spaceKey }: KeyScope,
-  { deletes, puts }: RecordChanges,
+  { deletes, puts, replaced }: RecordChanges,
 ): Promise<Promise<unknown>[]> {
   const [blocks, meta] = [tx.objectStore("blocks"), tx.objectStore("meta")];
-  const keys = [spaceKey, ...deletes, ...puts.map(([{ key }]) => key)];
-  const [spaceRow, ...rows] = await Promise.all(keys.map((key) => meta.get(key)));
+  const [spaceRow, ...deleted] = await Promise.all([spaceKey, ...deletes].map((key) => meta.get(key)));
   const space = new FileSpace(spaceRow);
   const { end } = space;
-  for (const row of rows) space.give(placeOf(row));
+  for (const row of [...deleted, ...replaced]) space.give(placeOf(row));
   const requests: Promise<unknown>[] = deletes.flatMap((key) => [blocks.delete(key), meta.delete(key)]);
   const places = puts.map(([{ bytes }]) => file && writeBytes(file, space, end, bytes));
   puts.forEach(([record, row], i) => {
