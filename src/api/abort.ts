@@ -1,4 +1,5 @@
 import { CairnError } from "../util/errors";
+import { raceSignal } from "../util/race-signal";
 
 /** The error of an aborted call; `cause` is the signal's reason. */
 export function abortedError(reason: unknown): CairnError {
@@ -7,16 +8,5 @@ export function abortedError(reason: unknown): CairnError {
 
 /** Rejects with `aborted` when the signal does so before the promise settles; the promise itself goes on. */
 export async function raceAbort<T>(promise: Promise<T>, signal: AbortSignal | null): Promise<T> {
-  if (!signal) return promise;
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(abortedError(signal.reason));
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+  return signal ? raceSignal(promise, signal, abortedError) : promise;
 }

@@ -1,15 +1,14 @@
 import type { EngineInit } from "../protocol/messages";
+import { hashName } from "../util/sha256";
 
 /**
  * Names a shared engine by all that makes it another one: the build, the model and the options. A browser has one SharedWorker of a
  * name.
  */
-export async function engineName(build: string, { model, adapter, ...rest }: EngineInit): Promise<string> {
+export function engineName(build: string, { model, adapter, ...rest }: EngineInit): string {
   const cache = "cache" in model ? (model.cache ?? true) : true;
   const full = { ...rest, model: { ...model, cache }, adapter: { forceFallback: false, ...adapter }, build };
-  const text = new TextEncoder().encode(JSON.stringify(full, inOrder));
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
-  return `cairn-engine/${Array.from(hash.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return `cairn-engine/${hashName(JSON.stringify(full, inOrder))}`;
 }
 
 /** For JSON.stringify: the fields of an object in the order of their names. */

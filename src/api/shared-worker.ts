@@ -13,7 +13,7 @@ import type { WorkerLike } from "./worker-connection";
 export async function startSharedWorker(workerUrl: string | URL, init: EngineInit): Promise<WorkerLike> {
   try {
     if (!globalThis.SharedWorker) throw new Error("This browser has no SharedWorker.");
-    const name = await engineName(build, init);
+    const name = engineName(build, init);
     const { greeting, release } = await takePresence(navigator.locks);
     try {
       return connect(new SharedWorker(workerUrl, { type: "module", name }), greeting, release);

@@ -8,7 +8,7 @@ import { normBytes } from "../models/weights";
 import type { EngineConfig } from "../protocol/engine-config";
 import type { MemoryPlan } from "../protocol/memory-plan";
 import type { EngineInit } from "../protocol/messages";
-import { kvTransfersBytes } from "../runner/kv-transfers";
+import { encodedBytes, kvTransfersBytes } from "../runner/kv-transfers";
 import { stepStateBytes } from "../runner/step-state";
 import { maxUnprocessedTokens } from "../scheduler/scheduler-options";
 import { type CheckpointOutline, type ReadContext, readOutline, weightFileBytes } from "./checkpoint";
@@ -113,18 +113,18 @@ function sizesFor(
   const ropes = config.ropes.length * ropeTableBytes(config.headDim, maxModelLen);
   const { numStagingSlots, offloadEncoding } = engineConfig;
   const hasHost = hostCacheBytes(geometry, engineConfig) > 0;
-  const hostChunkBytes = chunkBytes(geometry, engineConfig);
-  const encodedBytes = hasHost && offloadEncoding === "int8" ? numStagingSlots * hostChunkBytes : 0;
+  const transfers = [chunkBytes(geometry, engineConfig), numStagingSlots, offloadEncoding] as const;
+  const encoded = hasHost ? encodedBytes(...transfers) : 0;
   // A matrix is cut into slices of whole pairs of rows.
   const rowPairs = [...layout.linears.values()].map(({ plan: { name }, rowBytes }) => [name, 2 * rowBytes] as const);
-  const bindings = [...Object.entries({ ...scratch, ...stepState, "kv.staging.encoded": encodedBytes }), ...rowPairs];
+  const bindings = [...Object.entries({ ...scratch, ...stepState, "kv.staging.encoded": encoded }), ...rowPairs];
   const [label, bytes] = bindings.reduce((largest, other) => (other[1] > largest[1] ? other : largest));
   return {
     parts: {
       weightBytes: layout.bytes + normBytes(plan),
       stepStateBytes: sum(stepState),
       scratchBytes: sum(scratch) + ropes,
-      stagingBytes: hasHost ? kvTransfersBytes(hostChunkBytes, numStagingSlots, offloadEncoding) : 0,
+      stagingBytes: hasHost ? kvTransfersBytes(...transfers) : 0,
     },
     largest: { label, bytes },
   };

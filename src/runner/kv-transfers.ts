@@ -94,13 +94,14 @@ export class KvTransfers {
   }
 }
 
-/**
- * GPU bytes that transfers hold, beside the pool, for chunks of `chunkBytes` in host slots. Where pages are encoded on the GPU, a
- * chunk of each staging slot is so on its way there; not counted are the ids of its blocks.
- */
+/** GPU bytes that transfers hold, beside the pool, for chunks of `chunkBytes` in host slots; not counted are the ids of blocks on their way. */
 export function kvTransfersBytes(chunkBytes: number, numStagingSlots: number, encoding: OffloadEncoding): number {
-  const encodedBytes = encoding === "exact" ? 0 : numStagingSlots * chunkBytes;
-  return stagingRingBytes(chunkBytes, numStagingSlots) + encodedBytes;
+  return stagingRingBytes(chunkBytes, numStagingSlots) + encodedBytes(chunkBytes, numStagingSlots, encoding);
+}
+
+/** Of the one binding through which pages go that are encoded on the GPU: a chunk for each staging slot. */
+export function encodedBytes(chunkBytes: number, numStagingSlots: number, encoding: OffloadEncoding): number {
+  return encoding === "exact" ? 0 : numStagingSlots * chunkBytes;
 }
 
 /** The results of jobs that were not begun. */

@@ -1,5 +1,6 @@
 import type { LoadProgress, PartName, PartSource } from "../protocol/messages";
 import { assert, CairnError } from "../util/errors";
+import { raceSignal } from "../util/race-signal";
 import { ClientEngine } from "./client-engine";
 import type { LoadContext, ServedEngine } from "./engine-service";
 
@@ -53,7 +54,7 @@ export class SharedLoad {
     this.#members.add(member);
     if (this.#progress) onProgress(this.#progress);
     try {
-      const engine = await orAborted(this.#loading, signal);
+      const engine = await raceSignal(this.#loading, signal);
       return new ClientEngine(engine, idPrefix, () => this.#leave(member));
     } catch (error) {
       this.#leave(member);
@@ -89,20 +90,11 @@ export class SharedLoad {
     for (const { partSource, left } of this.#members) {
       assert(partSource, "no parts");
       try {
-        return await orAborted(partSource(name), left.signal);
+        return await raceSignal(partSource(name), left.signal);
       } catch (error) {
         if (!left.signal.aborted) throw error;
       }
     }
     throw new CairnError("disposed", "Nobody is left who has the parts of the engine.");
   }
-}
-
-/** Rejects with the signal's reason when that comes before the promise settles; the promise itself goes on. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

@@ -7,15 +7,8 @@ import { STORAGE_WORKER_NAME, startStorageWorker } from "../offload/storage/stor
 import { openStorageHere } from "../offload/storage/storage-here";
 import type { PartSource } from "../protocol/messages";
 import { CairnError } from "../util/errors";
+import { BUNDLED_PARTS } from "./bundled-parts";
 import { importPart } from "./load-part";
-import { arc } from "./parts/arc";
-import { cacheApi } from "./parts/cache-api";
-import { download } from "./parts/download";
-import { int8 } from "./parts/int8";
-import { logitStages } from "./parts/logit-stages";
-import { profiler } from "./parts/profiler";
-import { quantization } from "./parts/quantization";
-import { selfTest } from "./parts/self-test";
 import { serveEngine } from "./serve-engine";
 import { serveSharedEngine } from "./serve-shared-engine";
 
@@ -23,17 +16,7 @@ const isShared = "SharedWorkerGlobalScope" in self;
 // No browser lets a SharedWorker start workers.
 const connect = () => (isShared ? openStorageHere() : startStorageWorker(location.href));
 const storage = { openStorage, connect };
-const PARTS: Omit<LazyParts, "grammar"> = {
-  selfTest,
-  download,
-  cacheApi,
-  quantization,
-  profiler,
-  storage,
-  logitStages,
-  arc,
-  int8,
-};
+const PARTS: Omit<LazyParts, "grammar"> = { ...BUNDLED_PARTS, storage };
 
 // It starts itself a second time for the storage.
 if (self.name === STORAGE_WORKER_NAME) serveStorage();
